@@ -1,1 +1,7 @@
-//! platform
+//! The outside world, each backend once, moving bytes: nothing here knows what a bookstore is.
+
+pub mod bus;
+pub mod event_log;
+pub mod identity;
+pub mod seam;
+pub mod trace;

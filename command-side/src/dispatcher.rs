@@ -1,0 +1,260 @@
+//! The dispatcher: the loop that drives [`Aggregates`] between its callers and the log.
+
+use crate::aggregates::{Aggregates, Limits, Offer, Step};
+use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
+use crate::stream;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use platform::event_log::{EventLog, LogError, StreamId, Verdict};
+use platform::seam::Seam;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+type CommandReply = oneshot::Sender<Result<Answer, Unavailable>>;
+type PeekReply = oneshot::Sender<Result<Loaded, Unavailable>>;
+
+/// The bounds of a dispatcher and of those who wait for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Of the aggregates.
+    pub limits: Limits,
+    /// How long a caller waits for an answer.
+    pub answer_within: Duration,
+    /// Streams read from the log, or answered from it, at once.
+    pub concurrent_loads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { limits: Limits::default(), answer_within: Duration::from_secs(10), concurrent_loads: 64 }
+    }
+}
+
+enum Message {
+    Command(Box<Request>, CommandReply),
+    Peek(StreamId, PeekReply),
+}
+
+/// The dispatcher's handle: sends to its two lanes.
+#[derive(Clone)]
+pub struct Dispatcher {
+    customer: mpsc::Sender<Message>,
+    system: mpsc::Sender<Message>,
+    answer_within: Duration,
+}
+
+impl Dispatcher {
+    /// Starts the loop. After `stop` it takes no more commands, finishes those that it has, and ends;
+    /// a log that can no longer be trusted ends it with that error.
+    pub fn start(
+        log: Arc<dyn EventLog>,
+        seam: Seam,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> (Self, JoinHandle<Result<(), LogError>>) {
+        let (customer, from_customers) = mpsc::channel(settings.limits.queue_depth);
+        let (system, from_system) = mpsc::channel(settings.limits.queue_depth);
+        let task = Loop {
+            aggregates: Aggregates::new(settings.limits, seam.clock),
+            log,
+            committing: None,
+            reads: JoinSet::new(),
+            queued_reads: VecDeque::new(),
+            concurrent_reads: settings.concurrent_loads,
+            depths: [(Lane::Customer, "customer"), (Lane::System, "system")]
+                .map(|(lane, name)| (lane, metrics::gauge!("dispatcher_commands_under_way", "lane" => name))),
+        };
+        let running = tokio::spawn(task.run([from_customers, from_system], stop));
+        (Self { customer, system, answer_within: settings.answer_within }, running)
+    }
+
+    async fn ask<T>(
+        &self,
+        lane: Lane,
+        message: Message,
+        reply: oneshot::Receiver<Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let sender = match lane {
+            Lane::Customer => &self.customer,
+            Lane::System => &self.system,
+        };
+        sender.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
+        })?;
+        match tokio::time::timeout(self.answer_within, reply).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Unavailable::Stopping),
+            Err(_) => Err(Unavailable::TimedOut),
+        }
+    }
+}
+
+impl Commands for Dispatcher {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, Unavailable>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(request.lane, Message::Command(Box::new(request), reply), answer).boxed()
+    }
+
+    fn peek(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>> {
+        let one = |stream| {
+            let (reply, answer) = oneshot::channel();
+            self.ask(Lane::Customer, Message::Peek(stream, reply), answer)
+        };
+        let all = join_all(streams.into_iter().map(one));
+        async move { all.await.into_iter().collect() }.boxed()
+    }
+}
+
+/// What a task that reads the log brings back.
+enum Read {
+    Loaded(StreamId, Result<Loaded, Unavailable>),
+    Recalled(CommandReply, Result<Answer, Unavailable>),
+}
+
+struct Loop {
+    aggregates: Aggregates<CommandReply, PeekReply>,
+    log: Arc<dyn EventLog>,
+    committing: Option<BoxFuture<'static, Result<Vec<Verdict>, LogError>>>,
+    reads: JoinSet<Read>,
+    queued_reads: VecDeque<BoxFuture<'static, Read>>,
+    concurrent_reads: usize,
+    depths: [(Lane, metrics::Gauge); 2],
+}
+
+impl Loop {
+    async fn run(
+        mut self,
+        [mut customer, mut system]: [mpsc::Receiver<Message>; 2],
+        stop: CancellationToken,
+    ) -> Result<(), LogError> {
+        loop {
+            let stopping = stop.is_cancelled();
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    customer.close();
+                    system.close();
+                }
+                result = committed(&mut self.committing), if self.committing.is_some() => {
+                    self.committing = None;
+                    self.settle(result)?;
+                }
+                Some(read) = self.reads.join_next() => self.took(read),
+                Some(message) = system.recv() => self.receive(message),
+                Some(message) = customer.recv() => self.receive(message),
+                else => return Ok(()),
+            }
+            // What has come meanwhile goes into the same batch.
+            while let Ok(message) = system.try_recv().or_else(|_| customer.try_recv()) {
+                self.receive(message);
+            }
+            self.advance();
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Command(request, reply) => {
+                if let Offer::Full(reply) = self.aggregates.offer(*request, reply) {
+                    let _ = reply.send(Err(Unavailable::Overloaded));
+                }
+            }
+            Message::Peek(stream, reply) => {
+                let (offer, step) = self.aggregates.peek(stream, reply);
+                if let Offer::Full(reply) = offer {
+                    let _ = reply.send(Err(Unavailable::Overloaded));
+                }
+                self.reply(step);
+            }
+        }
+    }
+
+    fn settle(&mut self, result: Result<Vec<Verdict>, LogError>) -> Result<(), LogError> {
+        let (step, outcome) = match result {
+            Ok(verdicts) => (self.aggregates.settle(verdicts), Ok(())),
+            Err(fatal @ LogError::Fatal(_)) => (self.aggregates.abandon(&Unavailable::Log), Err(fatal)),
+            Err(error) => {
+                tracing::error!(%error, "a batch of events failed; its commands are answered as unavailable");
+                (self.aggregates.failed(&Unavailable::Log), Ok(()))
+            }
+        };
+        self.reply(step);
+        outcome
+    }
+
+    fn took(&mut self, read: Result<Read, tokio::task::JoinError>) {
+        match read.expect("reading the log does not panic, and nobody aborts it") {
+            Read::Loaded(stream, result) => {
+                let step = self.aggregates.loaded(&stream, result);
+                self.reply(step);
+            }
+            Read::Recalled(reply, answer) => {
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// A caller who no longer waits is no error: what was decided stands.
+    fn reply(&mut self, step: Step<CommandReply, PeekReply>) {
+        for (reply, answer) in step.answers {
+            let _ = reply.send(answer);
+        }
+        for (reply, loaded) in step.peeked {
+            let _ = reply.send(loaded);
+        }
+        for (reply, first) in step.recalls {
+            let log = Arc::clone(&self.log);
+            let recall = async move {
+                let recalled = stream::recall(log.as_ref(), &first).await;
+                let answer = recalled.map(|(loaded, position)| Answer { outcome: Ok(loaded), position });
+                Read::Recalled(reply, answer.map_err(|error| unreadable(&error)))
+            };
+            self.queued_reads.push_back(recall.boxed());
+        }
+    }
+
+    /// Starts what can be started: reads of the log, and the next commit.
+    fn advance(&mut self) {
+        for id in self.aggregates.loads() {
+            let log = Arc::clone(&self.log);
+            let load = async move {
+                let loaded = stream::load(log.as_ref(), &id).await.map_err(|error| unreadable(&error));
+                Read::Loaded(id, loaded)
+            };
+            self.queued_reads.push_back(load.boxed());
+        }
+        while self.reads.len() < self.concurrent_reads
+            && let Some(read) = self.queued_reads.pop_front()
+        {
+            self.reads.spawn(read);
+        }
+        if self.committing.is_none() {
+            let batch = self.aggregates.next_batch();
+            if !batch.is_empty() {
+                let log = Arc::clone(&self.log);
+                self.committing = Some(async move { log.append(batch).await }.boxed());
+            }
+        }
+        for (lane, gauge) in &self.depths {
+            gauge.set(self.aggregates.depth(*lane) as f64);
+        }
+    }
+}
+
+async fn committed(
+    committing: &mut Option<BoxFuture<'static, Result<Vec<Verdict>, LogError>>>,
+) -> Result<Vec<Verdict>, LogError> {
+    match committing {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unreadable(error: &stream::LoadError) -> Unavailable {
+    tracing::error!(%error, "a stream cannot be read; its commands are answered as unavailable");
+    Unavailable::Log
+}
