@@ -1,1 +1,10 @@
-//! schemas
+//! What crosses a wire or a disk: stored events, HTTP bodies and problems, rows of views.
+//!
+//! Everything here translates between bytes and the domain's types; nothing here decides.
+
+pub mod api;
+pub mod events;
+pub mod http;
+pub mod problems;
+pub mod stream;
+pub mod views;

@@ -1,0 +1,6 @@
+//! Bodies of the HTTP API.
+
+pub mod book;
+pub mod money;
+pub mod page;
+pub mod stock;
