@@ -152,3 +152,6 @@ fn revise(listing: &Listing, changes: Changes) -> Vec<Event> {
     }
     events
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 
 pub mod book;
 pub mod decider;
+#[cfg(test)]
+mod given;
 pub mod invalid;
 pub mod money;
 pub mod stock;

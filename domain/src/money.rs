@@ -62,3 +62,46 @@ impl Money {
         Self::new(padded.parse().map_err(|_| Invalid::Amount)?, currency)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        Currency::parse(code).unwrap()
+    }
+
+    #[test]
+    fn an_amount_is_bounded() {
+        assert_eq!(Money::new(MAX_AMOUNT, currency("CNY")).unwrap().amount(), 9_007_199_254_740_991);
+        assert_eq!(Money::new(MAX_AMOUNT + 1, currency("CNY")), Err(Invalid::Amount));
+    }
+
+    #[test]
+    fn a_currency_is_an_iso_4217_code_in_capitals() {
+        for code in ["", "cny", "Cny", "RMB", "CN", "CNYY", "€"] {
+            assert_eq!(Currency::parse(code), Err(Invalid::Currency), "{code}");
+        }
+        assert_eq!([currency("CNY").decimals(), currency("JPY").decimals(), currency("KWD").decimals()], [2, 0, 3]);
+    }
+
+    #[test]
+    fn a_decimal_is_read_in_the_currency_s_own_units() {
+        for (text, code, amount) in [
+            ("42.00", "CNY", 4_200),
+            ("42", "CNY", 4_200),
+            ("0.5", "CNY", 50),
+            ("007.10", "CNY", 710),
+            ("42", "JPY", 42),
+            ("1.005", "KWD", 1_005),
+            ("90071992547409.91", "CNY", MAX_AMOUNT),
+        ] {
+            assert_eq!(Money::parse_decimal(text, currency(code)).map(|money| money.amount()), Ok(amount), "{text}");
+        }
+        for text in ["", ".", ".5", "42.", "42.001", "-1", "+1", "1,50", "1e3", " 1", "¥42", "90071992547409.92", "٤٢"]
+        {
+            assert_eq!(Money::parse_decimal(text, currency("CNY")), Err(Invalid::Amount), "{text}");
+        }
+        assert_eq!(Money::parse_decimal("1.0", currency("JPY")), Err(Invalid::Amount));
+    }
+}

@@ -272,10 +272,9 @@ impl Decider for Stock {
             Command::Count { on_hand: Copies(counted), .. } if counted < reserved => {
                 return Err(Rejection::BelowReserved { reserved, on_hand: counted });
             }
-            Command::Count { on_hand: Copies(counted), taken_at } => Event {
-                movement: Movement::Counted { taken_at },
-                after: Figures { on_hand: counted, reserved },
-            },
+            Command::Count { on_hand: Copies(counted), taken_at } => {
+                Event { movement: Movement::Counted { taken_at }, after: Figures { on_hand: counted, reserved } }
+            }
             Command::Reserve { copies: Copies(0), .. } => return Err(Rejection::EmptyHold),
             Command::Reserve { order, .. } if stock.holds.contains_key(&order) => return Err(Rejection::HeldAlready),
             Command::Reserve { copies: Copies(requested), .. } if requested > stock.figures.available() => {
@@ -325,3 +324,6 @@ fn adjusted(figures: Figures, Delta(delta): Delta) -> Result<u64, Rejection> {
     }
     Ok(figures.on_hand - copies)
 }
+
+#[cfg(test)]
+mod tests;

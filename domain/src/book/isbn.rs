@@ -10,16 +10,14 @@ pub struct Isbn(String);
 impl Isbn {
     /// Reads an ISBN-10 or ISBN-13; hyphens and spaces are ignored.
     pub fn parse(input: &str) -> Result<Self, Invalid> {
-        let compact: String =
-            input.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_uppercase()).take(14).collect();
-        let isbn_13 = match compact.len() {
-            10 => Isbn13::from(compact.parse::<Isbn10>().map_err(rule)?),
-            13 => compact.parse::<Isbn13>().map_err(rule)?,
+        let characters = input.chars().filter(|c| !matches!(c, '-' | ' ')).take(14);
+        let digits: Vec<u8> = characters.map(digit).collect::<Option<_>>().ok_or(Invalid::IsbnShape)?;
+        let isbn_13 = match digits.len() {
+            10 if digits == [0; 10] => return Err(Invalid::IsbnBlank),
+            10 => Isbn13::from(Isbn10::new(array(&digits)).map_err(rule)?),
+            13 => Isbn13::new(array(&digits)).map_err(rule)?,
             _ => return Err(Invalid::IsbnShape),
         };
-        if compact == "0000000000" {
-            return Err(Invalid::IsbnBlank);
-        }
         let digits = isbn_13.to_string().replace('-', "");
         if digits.starts_with("978") || digits.starts_with("979") { Ok(Self(digits)) } else { Err(Invalid::IsbnPrefix) }
     }
@@ -34,6 +32,18 @@ impl std::fmt::Display for Isbn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The value of a digit; X stands for 10, and only the last digit of an ISBN-10 can be it.
+fn digit(character: char) -> Option<u8> {
+    match character {
+        'X' | 'x' => Some(10),
+        _ => character.to_digit(10).map(|digit| digit as u8),
+    }
+}
+
+fn array<const N: usize>(digits: &[u8]) -> [u8; N] {
+    digits.try_into().expect("the length was matched")
 }
 
 fn rule(error: IsbnError) -> Invalid {
