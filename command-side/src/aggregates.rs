@@ -342,9 +342,7 @@ fn decide<R>(pending: Pending<R>, tip: &mut Loaded, clock: &dyn Clock) -> Decide
             let events = encode(&pending.request, &events, clock.now());
             Decided { event_count: events.len() as u64, events, outcome: Ok(tip.clone()), pending }
         }
-        unchanged => {
-            Decided { event_count: 0, events: Vec::new(), outcome: unchanged.map(|_| tip.clone()), pending }
-        }
+        unchanged => Decided { event_count: 0, events: Vec::new(), outcome: unchanged.map(|_| tip.clone()), pending },
     }
 }
 

@@ -72,8 +72,7 @@ pub(crate) async fn revise(
     let current = registered(&api, id).await?;
     let if_match = required(if_match, current)?;
     let command = Command::Book(book::Command::Revise(body.clone().try_into()?));
-    let request =
-        sender.request(&api, &format!("PATCH /v1/books/{id}"), &body, stream_of(id), Some(if_match), command);
+    let request = sender.request(&api, &format!("PATCH /v1/books/{id}"), &body, stream_of(id), Some(if_match), command);
     changed(&api, id, request).await
 }
 
