@@ -1,5 +1,11 @@
 //! Who sends a request, as its token says.
 
+pub mod signing_key;
+pub mod verifier;
+
+#[cfg(test)]
+mod tests;
+
 /// The bearer of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -9,4 +15,13 @@ pub struct Principal {
     pub subject: String,
     /// What it may do (`roles`).
     pub roles: Vec<String>,
+}
+
+/// Who gives tokens, and for whom: what a token has to say besides its subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realm {
+    /// Who vouches for the subjects (`iss`).
+    pub issuer: String,
+    /// Whom the tokens are meant for (`aud`).
+    pub audience: String,
 }
