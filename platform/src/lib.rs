@@ -1,6 +1,7 @@
 //! The outside world, each backend once, moving bytes: nothing here knows what a bookstore is.
 
 pub mod bus;
+pub mod configuration;
 pub mod event_log;
 pub mod identity;
 pub mod seam;
