@@ -62,13 +62,16 @@ pub struct Answer {
 }
 
 /// Why a command was refused: a decision, not a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// By a rule of the domain.
-    Rejected(Rejection),
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
     /// The aggregate is at this revision, not at the one that the sender has seen.
+    #[error("it is at revision {} now", .0.0)]
     Outdated(Revision),
     /// The idempotency key came before, with another body.
+    #[error("the idempotency key was used before with another body")]
     KeyReused,
 }
 

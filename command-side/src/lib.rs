@@ -7,7 +7,7 @@ mod book;
 pub mod commands;
 pub mod dispatcher;
 mod idempotency;
-
+pub mod imports;
 pub mod routes;
 mod stock;
 pub mod stream;
