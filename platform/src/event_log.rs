@@ -4,7 +4,15 @@ use crate::seam::Timestamp;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use tokio::sync::watch;
 use uuid::Uuid;
+
+#[cfg(test)]
+mod conformance;
+pub mod fault;
+pub mod memory;
+pub mod seal;
+pub mod sqlite;
 
 /// The name of one aggregate's events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -193,4 +201,10 @@ pub trait EventLog: Send + Sync {
 
     /// The log's last position now.
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>>;
+}
+
+/// The log's last position out of an engine's announcements of it, as soon as it is past `position`.
+async fn wait_past(mut announced: watch::Receiver<Position>, position: Position) -> Result<Position, LogError> {
+    let reached = announced.wait_for(|head| *head > position).await;
+    reached.map(|head| *head).map_err(|_| LogError::Unavailable("the log was closed".to_owned()))
 }

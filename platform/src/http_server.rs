@@ -44,11 +44,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            connections_max: 4096,
-            header_timeout: Duration::from_secs(15),
-            drain_timeout: Duration::from_secs(8),
-        }
+        Self { connections_max: 4096, header_timeout: Duration::from_secs(15), drain_timeout: Duration::from_secs(8) }
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod bus;
 pub mod configuration;
 pub mod event_log;
+pub mod http_server;
 pub mod identity;
 pub mod seam;
+pub mod telemetry;
 pub mod trace;

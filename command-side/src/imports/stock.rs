@@ -40,8 +40,9 @@ impl Format for Counts {
         let on_hand = given(on_hand).map(|text| copies(text).map_err(of_row)).transpose()?;
         let in_units = |text| {
             let (decimals, code) = (self.currency.decimals(), self.currency.code());
-            Money::parse_decimal(text, self.currency)
-                .map_err(|_| format!("a price is a number of {code} with at most {decimals} decimals, such as 42: {text:?}"))
+            Money::parse_decimal(text, self.currency).map_err(|_| {
+                format!("a price is a number of {code} with at most {decimals} decimals, such as 42: {text:?}")
+            })
         };
         Ok(Row { isbn: isbn_13, on_hand, price: given(price).map(in_units).transpose()? })
     }

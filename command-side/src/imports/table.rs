@@ -42,7 +42,8 @@ impl Table {
         if header.is_empty() {
             return Err(Unreadable("the file is empty: its first line should name the columns".to_owned()));
         }
-        let place = |name: &str| header.iter().position(|field| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
+        let place =
+            |name: &str| header.iter().position(|field| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
         let columns: Vec<_> = wanted.iter().map(|(name, _)| (*name, place(name))).collect();
         for ((name, need), (_, found)) in wanted.iter().zip(&columns) {
             if *need == Need::Required && found.is_none() {
