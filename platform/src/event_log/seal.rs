@@ -137,7 +137,8 @@ pub fn verify_stream(before: Head, events: &[RecordedEvent]) -> Result<(), LogEr
 /// Checks events of the whole log that were read after `after`: each is what was written, and none is missing between.
 pub fn verify_all(after: Position, events: &[RecordedEvent]) -> Result<(), LogError> {
     let mut heads: HashMap<&StreamId, Head> = HashMap::new();
-    for (expected, event) in (after.0.saturating_add(1)..).zip(events) {
+    for (distance, event) in (1..).zip(events) {
+        let expected = after.0 + distance;
         if event.position.0 != expected {
             return Err(LogError::Damaged {
                 position: expected,
