@@ -1,5 +1,7 @@
 //! The bus: events on their way to workers, as facts that a worker can check for completeness.
 
+pub mod log_tail;
+
 use crate::event_log::{LogId, Position, RecordedEvent};
 use futures_util::future::BoxFuture;
 

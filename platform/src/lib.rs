@@ -2,9 +2,11 @@
 
 pub mod bus;
 pub mod configuration;
+pub mod data_directory;
 pub mod event_log;
 pub mod http_server;
 pub mod identity;
+pub mod read_store;
 pub mod seam;
 pub mod telemetry;
 pub mod trace;

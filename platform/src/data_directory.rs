@@ -1,0 +1,168 @@
+//! The data directory: one process's at a time, with a format number, and nothing in it that a stranger may read.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+#[cfg(test)]
+mod tests;
+
+/// The version of the directory's layout, as its file `format` says.
+const FORMAT: u32 = 1;
+
+/// Where things lie in a data directory.
+#[derive(Debug, Clone)]
+pub struct Layout(PathBuf);
+
+impl Layout {
+    /// The layout of the data directory at `path`.
+    pub fn of(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The event log: only appended to, never deleted.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.sqlite")
+    }
+
+    /// The views: may be deleted while nothing runs, and are built anew.
+    pub fn views(&self) -> PathBuf {
+        self.0.join("views.sqlite")
+    }
+
+    /// The key that signs tokens, unless the configuration names another one.
+    pub fn signing_key(&self) -> PathBuf {
+        self.0.join("keys").join("signing.pem")
+    }
+
+    /// Where tools reach the server that runs on the directory.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.0.join("admin.sock")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    fn format(&self) -> PathBuf {
+        self.0.join("format")
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum DataDirectoryError {
+    /// Another process has it.
+    #[error("the data directory {} is in use{}: end that process, or choose another directory with --data-dir", path.display(), holder.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    InUse {
+        /// Which directory.
+        path: PathBuf,
+        /// The process that has it, as far as it can be told.
+        holder: Option<u32>,
+    },
+    /// A later version of this program made it.
+    #[error("the data directory {} has format {found}, this program knows up to {FORMAT}: run the version that wrote it, or a later one", path.display())]
+    Newer {
+        /// Which directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// It holds something else.
+    #[error("{} is not empty and not a data directory of Colophon: choose another one with --data-dir", path.display())]
+    Foreign {
+        /// Which directory.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("the data directory {} cannot be used: {source}", path.display())]
+    Io {
+        /// Which directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A data directory that this process has to itself, until this is dropped.
+#[derive(Debug)]
+pub struct DataDirectory {
+    layout: Layout,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Takes the directory, or makes a new one there.
+    pub fn open(path: &Path) -> Result<Self, DataDirectoryError> {
+        let io = |source| DataDirectoryError::Io { path: path.to_owned(), source };
+        let layout = Layout::of(path);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        if !layout.format().exists() && !is_fresh(path).map_err(io)? {
+            return Err(DataDirectoryError::Foreign { path: path.to_owned() });
+        }
+        let lock = lock(&layout)?;
+        match std::fs::read_to_string(layout.format()) {
+            Ok(text) => match text.trim().parse() {
+                Ok(FORMAT) => {}
+                Ok(found) if found > FORMAT => {
+                    return Err(DataDirectoryError::Newer { path: path.to_owned(), found });
+                }
+                _ => return Err(DataDirectoryError::Foreign { path: path.to_owned() }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => write_format(&layout).map_err(io)?,
+            Err(error) => return Err(io(error)),
+        }
+        Ok(Self { layout, _lock: lock })
+    }
+
+    /// Where things lie in it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// Whether the directory holds nothing, or only what a first start leaves that was cut off.
+fn is_fresh(path: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != "lock" && !name.to_string_lossy().starts_with(".format") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn lock(layout: &Layout) -> Result<File, DataDirectoryError> {
+    let io = |source| DataDirectoryError::Io { path: layout.0.clone(), source };
+    let mut options = OpenOptions::new();
+    let mut lock =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(layout.lock()).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let holder = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(DataDirectoryError::InUse { path: layout.0.clone(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    // Who has it, for the message above; the lock itself is the operating system's, and ends with the process.
+    lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
+    Ok(lock)
+}
+
+fn write_format(layout: &Layout) -> io::Result<()> {
+    let mut file = NamedTempFile::with_prefix_in(".format", &layout.0)?;
+    writeln!(file, "{FORMAT}")?;
+    file.as_file().sync_all()?;
+    file.persist(layout.format())?;
+    File::open(&layout.0)?.sync_all()
+}

@@ -1,0 +1,49 @@
+//! What a data directory admits, and what it says when it does not.
+
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn a_directory_is_one_process_s_at_a_time() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("a/data");
+    let held = DataDirectory::open(&path).unwrap();
+    let error = DataDirectory::open(&path).unwrap_err().to_string();
+    assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
+    drop(held);
+    DataDirectory::open(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_directory_of_something_else_is_left_alone() {
+    let path = tempfile::tempdir().unwrap();
+    std::fs::write(path.path().join("thesis.tex"), "x").unwrap();
+    let error = DataDirectory::open(path.path()).unwrap_err().to_string();
+    assert!(error.contains("is not empty and not a data directory"), "{error}");
+    assert_eq!(std::fs::read_dir(path.path()).unwrap().count(), 1);
+
+    let file = path.path().join("thesis.tex");
+    let error = DataDirectory::open(&file).unwrap_err().to_string();
+    assert!(error.contains("cannot be used"), "{error}");
+}
+
+#[test]
+fn a_newer_format_is_refused_and_a_broken_one_too() {
+    let path = tempfile::tempdir().unwrap();
+    drop(DataDirectory::open(path.path()).unwrap());
+    std::fs::write(path.path().join("format"), "2\n").unwrap();
+    let error = DataDirectory::open(path.path()).unwrap_err().to_string();
+    assert!(error.contains("has format 2, this program knows up to 1"), "{error}");
+    std::fs::write(path.path().join("format"), "?").unwrap();
+    assert!(matches!(DataDirectory::open(path.path()), Err(DataDirectoryError::Foreign { .. })));
+}
+
+#[test]
+fn a_first_start_that_was_cut_off_is_taken_up() {
+    let path = tempfile::tempdir().unwrap();
+    std::fs::write(path.path().join("lock"), "4711\n").unwrap();
+    std::fs::write(path.path().join(".formatAbc"), "").unwrap();
+    DataDirectory::open(path.path()).unwrap();
+    assert_eq!(std::fs::read_to_string(path.path().join("format")).unwrap(), "1\n");
+}

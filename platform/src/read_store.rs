@@ -1,0 +1,402 @@
+//! The read store: rows of views and how far they have come, in SQLite. All of it can be built anew from the log.
+
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use crate::bus::Checkpoint;
+use crate::event_log::{LogId, Position};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use statements::Statements;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+/// Connections that answer reads.
+const READERS: u32 = 8;
+
+/// How long a statement waits for a lock.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Places in which the last changes of a view's objects are remembered; objects that share one share its news.
+const CHANGE_SLOTS: usize = 4_096;
+
+/// What a view's rows are kept in.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// The view's name, under which its rows are read.
+    pub name: &'static str,
+    /// Name and SQL type of each column, the key's first.
+    pub columns: &'static [(&'static str, &'static str)],
+    /// How many of the first columns are the key; the first of them names the object that the row is about.
+    pub key: usize,
+    /// Columns by which rows are found besides the key.
+    pub indexes: &'static [&'static [&'static str]],
+}
+
+/// The values of a row's key columns.
+pub type Key = Vec<Value>;
+
+/// Why the store does not answer.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// SQLite could not.
+    #[error("the read store does not answer: {0}")]
+    Sqlite(#[from] sqlx::Error),
+    /// A row is not what its type says.
+    #[error("a row of the read store cannot be read: {0}")]
+    Row(#[from] serde_json::Error),
+    /// The file could not be put away to begin anew.
+    #[error("the read store {} cannot be built anew: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A stream that a view has set aside, because it could not take one of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Which stream.
+    pub stream: String,
+    /// The event that could not be taken.
+    pub position: Position,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a worker writes at once.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Where the partition stood, and has to stand still.
+    pub from: Checkpoint,
+    /// Where it stands then.
+    pub to: Position,
+    /// Rows that are now so.
+    pub upserts: Vec<Value>,
+    /// Rows that are no more.
+    pub deletes: Vec<Key>,
+    /// Streams set aside.
+    pub parked: Vec<Parked>,
+}
+
+/// A value in a filter.
+#[derive(Debug, Clone)]
+pub enum Param {
+    /// Of a text column.
+    Text(String),
+    /// Of an integer column.
+    Integer(i64),
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Select {
+    /// A condition with `?1`, `?2` … for its parameters.
+    pub filter: &'static str,
+    /// The columns of the order.
+    pub order: &'static str,
+    /// The most rows.
+    pub limit: u32,
+}
+
+/// Rows, and the position at which they were so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows<T> {
+    /// How far the view was.
+    pub position: Position,
+    /// The rows.
+    pub rows: Vec<T>,
+}
+
+/// The store.
+pub struct ReadStore {
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+    views: HashMap<&'static str, View>,
+    log: LogId,
+    partitions: u16,
+}
+
+struct View {
+    statements: Statements,
+    position: watch::Sender<Position>,
+    changes: Box<[AtomicU64]>,
+}
+
+impl ReadStore {
+    /// Opens the store in a file, with these views of a log that is at `head` and delivered in so many partitions.
+    ///
+    /// A view that does not fit (another log, another shape, ahead of the log) begins anew, and so does a damaged file.
+    pub async fn open(
+        path: &Path,
+        tables: &[Table],
+        log: LogId,
+        head: Position,
+        partitions: u16,
+    ) -> Result<Self, StoreError> {
+        match Self::try_open(path, tables, log, head, partitions).await {
+            Err(StoreError::Sqlite(error)) if is_damaged(&error) => {
+                tracing::warn!(%error, "the read store is damaged and is built anew from the log");
+                for suffix in ["", "-wal", "-shm"] {
+                    let file = PathBuf::from(format!("{}{suffix}", path.display()));
+                    match std::fs::remove_file(&file) {
+                        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                            return Err(StoreError::Io { path: file, source });
+                        }
+                        _ => {}
+                    }
+                }
+                Self::try_open(path, tables, log, head, partitions).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn try_open(
+        path: &Path,
+        tables: &[Table],
+        log: LogId,
+        head: Position,
+        partitions: u16,
+    ) -> Result<Self, StoreError> {
+        // A power cut may take the last transactions, but whole: the worker does them again. So they need no fsync.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY);
+        let mut writer = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(statements::CATALOGUE).execute(&mut writer).await?;
+        let mut views = HashMap::new();
+        for table in tables {
+            let statements = Statements::of(table);
+            prepare(&mut writer, table, &statements, log, head, partitions).await?;
+            let position = position(&mut writer, &statements.table).await?;
+            let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
+            views.insert(table.name, View { statements, position: watch::Sender::new(position), changes });
+        }
+        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
+        let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await?;
+        Ok(Self { writer: Mutex::new(writer), readers, views, log, partitions })
+    }
+
+    /// How many partitions the views are built from.
+    pub fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    /// How far a view has come: the minimum over its partitions.
+    pub fn position(&self, view: &str) -> Position {
+        *self.view(view).position.borrow()
+    }
+
+    /// Returns once a view has come as far as `position`.
+    pub async fn wait_for(&self, view: &str, position: Position) -> Position {
+        let mut positions = self.view(view).position.subscribe();
+        let reached = positions.wait_for(|reached| *reached >= position).await;
+        *reached.expect("the store, which is borrowed, holds the sender")
+    }
+
+    /// Where the last change of an object lies, or of another one that shares its place: never too early, and known
+    /// before the view's position passes it.
+    pub fn last_change(&self, view: &str, object: &str) -> Position {
+        Position(self.view(view).changes[slot(object)].load(Ordering::SeqCst))
+    }
+
+    /// Rows of a view together with its position, in one statement: both of the same moment and generation.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        view: &str,
+        select: Select,
+        params: &[Param],
+    ) -> Result<Rows<T>, StoreError> {
+        let sql = self.view(view).statements.read(&select);
+        let mut query = sqlx::query_as::<_, (Option<i64>, Option<String>)>(AssertSqlSafe(sql));
+        for param in params {
+            query = match param {
+                Param::Text(text) => query.bind(text.clone()),
+                Param::Integer(integer) => query.bind(*integer),
+            };
+        }
+        let mut read = Rows { position: Position(0), rows: Vec::new() };
+        for (position, row) in query.fetch_all(&self.readers).await? {
+            read.position = position.map_or(read.position, |position| Position(position.cast_unsigned()));
+            read.rows.extend(row.map(|row| serde_json::from_str(&row)).transpose()?);
+        }
+        Ok(read)
+    }
+
+    /// How far each partition of a view has come.
+    pub async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
+        let table = &self.view(view).statements.table;
+        let rows: Vec<(u16, i64)> =
+            sqlx::query_as("SELECT partition, position FROM checkpoints WHERE table_name = ? ORDER BY partition")
+                .bind(table)
+                .fetch_all(&self.readers)
+                .await?;
+        let checkpoint = |(partition, position): (u16, i64)| Checkpoint {
+            log: self.log,
+            table: table.clone(),
+            partition,
+            position: Position(position.cast_unsigned()),
+        };
+        Ok(rows.into_iter().map(checkpoint).collect())
+    }
+
+    /// The streams that a view has set aside.
+    pub async fn parked(&self, view: &str) -> Result<Vec<Parked>, StoreError> {
+        let rows: Vec<(String, i64, String)> =
+            sqlx::query_as("SELECT stream, position, reason FROM parked WHERE table_name = ? ORDER BY position")
+                .bind(&self.view(view).statements.table)
+                .fetch_all(&self.readers)
+                .await?;
+        let parked = |(stream, position, reason): (_, i64, _)| Parked {
+            stream,
+            position: Position(position.cast_unsigned()),
+            reason,
+        };
+        Ok(rows.into_iter().map(parked).collect())
+    }
+
+    /// The rows with these keys, as far as there are any: for the worker that is about to change them.
+    pub async fn load<T: DeserializeOwned>(&self, view: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
+        let sql = AssertSqlSafe(Arc::clone(&self.view(view).statements.load));
+        let rows: Vec<String> =
+            sqlx::query_scalar(sql).bind(serde_json::to_string(keys)?).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok(serde_json::from_str(row)?)).collect()
+    }
+
+    /// Writes rows and checkpoint in one transaction; `false` if the checkpoint has been moved by somebody else, in
+    /// which case nothing is written.
+    pub async fn write(&self, view: &str, change: &Change) -> Result<bool, StoreError> {
+        let View { statements, position: announced, changes } = self.view(view);
+        // Before the commit: a reader that sees the new position has to see these too.
+        let changed_keys = change.upserts.iter().map(|row| &row[statements.object]);
+        for object in changed_keys.chain(change.deletes.iter().filter_map(|key| key.first())) {
+            if let Some(object) = object.as_str() {
+                changes[slot(object)].fetch_max(change.to.0, Ordering::SeqCst);
+            }
+        }
+        let mut writer = self.writer.lock().await;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let moved = sqlx::query(
+            "UPDATE checkpoints SET position = ? WHERE table_name = ? AND partition = ? AND log = ? AND position = ?",
+        )
+        .bind(change.to.0.cast_signed())
+        .bind(&change.from.table)
+        .bind(change.from.partition)
+        .bind(change.from.log.0)
+        .bind(change.from.position.0.cast_signed())
+        .execute(&mut *transaction)
+        .await?;
+        if moved.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        for (sql, values) in [
+            (&statements.upsert, serde_json::to_string(&change.upserts)?),
+            (&statements.delete, serde_json::to_string(&change.deletes)?),
+        ] {
+            if values != "[]" {
+                sqlx::query(AssertSqlSafe(Arc::clone(sql))).bind(values).execute(&mut *transaction).await?;
+            }
+        }
+        for Parked { stream, position, reason } in &change.parked {
+            sqlx::query("INSERT INTO parked (table_name, stream, position, reason) VALUES (?, ?, ?, ?)")
+                .bind(&change.from.table)
+                .bind(stream)
+                .bind(position.0.cast_signed())
+                .bind(reason)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        let reached = position(&mut writer, &statements.table).await?;
+        announced.send_replace(reached);
+        Ok(true)
+    }
+
+    fn view(&self, name: &str) -> &View {
+        self.views.get(name).expect("every view that is asked for was opened")
+    }
+}
+
+fn slot(object: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    object.hash(&mut hasher);
+    (hasher.finish() % CHANGE_SLOTS as u64) as usize
+}
+
+/// Leaves a view as it is if it can go on, and begins it anew if not.
+async fn prepare(
+    writer: &mut SqliteConnection,
+    table: &Table,
+    statements: &Statements,
+    log: LogId,
+    head: Position,
+    partitions: u16,
+) -> Result<(), StoreError> {
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let live: Option<(String, Uuid)> = sqlx::query_as("SELECT shape, log FROM generations WHERE view = ?")
+        .bind(table.name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let (count, furthest): (i64, i64) =
+        sqlx::query_as("SELECT count(*), coalesce(max(position), 0) FROM checkpoints WHERE table_name = ?")
+            .bind(&statements.table)
+            .fetch_one(&mut *transaction)
+            .await?;
+    let goes_on = live.as_ref().is_some_and(|(shape, of)| *shape == statements.create && *of == log.0)
+        && count == i64::from(partitions)
+        && furthest.cast_unsigned() <= head.0;
+    if goes_on {
+        return Ok(transaction.rollback().await?);
+    }
+    if live.is_some() {
+        tracing::warn!(view = table.name, "the view is of another log or shape, and is built anew");
+    }
+    sqlx::raw_sql(AssertSqlSafe(statements.begin_anew(table))).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO generations (view, table_name, shape, log) VALUES (?, ?, ?, ?)")
+        .bind(table.name)
+        .bind(&statements.table)
+        .bind(&statements.create)
+        .bind(log.0)
+        .execute(&mut *transaction)
+        .await?;
+    for partition in 0..partitions {
+        sqlx::query("INSERT INTO checkpoints (table_name, partition, log, position) VALUES (?, ?, ?, 0)")
+            .bind(&statements.table)
+            .bind(partition)
+            .bind(log.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+async fn position(connection: &mut SqliteConnection, table: &str) -> Result<Position, sqlx::Error> {
+    let position: i64 = sqlx::query_scalar("SELECT min(position) FROM checkpoints WHERE table_name = ?")
+        .bind(table)
+        .fetch_one(connection)
+        .await?;
+    Ok(Position(position.cast_unsigned()))
+}
+
+/// SQLite's primary result codes for a damaged file and one of another kind (<https://www.sqlite.org/rescode.html>).
+fn is_damaged(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 11 | 26))
+}
