@@ -1,1 +1,8 @@
-//! projections
+//! Projections: workers that fold the bus's events into the rows of views.
+//!
+//! Nothing here causes anything outside: replaying events through it any number of times leaves the same rows.
+
+pub mod book;
+pub mod stock;
+pub mod view;
+pub mod worker;

@@ -42,6 +42,7 @@ pub struct BookRow {
 }
 
 impl Row for BookRow {
+    const NAME: &'static str = "books";
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("id", "TEXT"),
         ("isbn", "TEXT"),

@@ -22,6 +22,7 @@ pub struct StockRow {
 }
 
 impl Row for StockRow {
+    const NAME: &'static str = "stock";
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("book_id", "TEXT"),
         ("location", "TEXT"),
@@ -61,6 +62,7 @@ pub struct MovementRow {
 }
 
 impl Row for MovementRow {
+    const NAME: &'static str = "stock_ledger";
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("book_id", "TEXT"),
         ("location", "TEXT"),

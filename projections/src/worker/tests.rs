@@ -1,0 +1,362 @@
+//! Views against a plain fold of the log, whatever the bus does: four partitions, deliveries doubled, dropped, reordered.
+
+use super::*;
+use crate::book::Books;
+use crate::stock::{Stock, StockLedger};
+use crate::view::{Fact, table};
+use domain::Command;
+use domain::book::description::{Authors, Changes, Description, Language, Subjects, Title};
+use domain::book::isbn::Isbn;
+use domain::book::{self, BookId, Listing};
+use domain::money::{Currency, Money};
+use domain::stock::{self as stocks, Copies, Delta, Location, Reason};
+use futures_util::future::{BoxFuture, FutureExt};
+use platform::event_log::memory::MemoryLog;
+use platform::event_log::{
+    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Position, RecordedEvent, Revision,
+    StreamId,
+};
+use platform::read_store::{Rows, Select};
+use platform::seam::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use schemas::views::book::BookRow;
+use std::collections::VecDeque;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const PARTITIONS: u16 = 4;
+const ISBNS: [&str; 5] = ["9780306406157", "9780140328721", "9780439023481", "9781491950357", "9780262033848"];
+const ALL: Select = Select { filter: "true", order: "1", limit: 10_000 };
+
+/// A log that is filled by deciding commands, as the dispatcher does it, without its haste.
+struct History {
+    log: MemoryLog,
+    commands: u128,
+    states: BTreeMap<String, (domain::State, u64)>,
+}
+
+impl History {
+    fn new() -> Self {
+        Self { log: MemoryLog::new(LogId(Uuid::from_u128(1))), commands: 0, states: BTreeMap::new() }
+    }
+
+    async fn decide(&mut self, stream: &str, command: Command) {
+        let empty = || (schemas::stream::empty(&schemas::stream::parse(stream).unwrap()), 0);
+        let (state, _) = self.states.entry(stream.to_owned()).or_insert_with(empty);
+        // A refusal leaves nothing behind.
+        let events = domain::decide(state, command).unwrap_or_default();
+        for event in &events {
+            let (state, revision) = self.states.remove(stream).unwrap();
+            self.states.insert(stream.to_owned(), (domain::evolve(state, event), revision + 1));
+            let encoded = schemas::events::encode(event);
+            self.append(stream, encoded.event_type, encoded.version, encoded.data, self.states[stream].1 - 1).await;
+        }
+    }
+
+    async fn append(&mut self, stream: &str, event_type: &str, version: u16, data: Vec<u8>, expected: u64) {
+        self.commands += 1;
+        let command_id = CommandId(Uuid::from_u128(self.commands));
+        let envelope = Envelope {
+            id: EventId::of(command_id, 0),
+            command_id,
+            body_hash: BodyHash([0; 32]),
+            event_type: event_type.to_owned(),
+            version,
+            recorded_at: Timestamp(i64::try_from(self.commands).unwrap()),
+            traceparent: String::new(),
+        };
+        let decisions = vec![Decision { command_id, events: vec![NewEvent { envelope, data: data.into() }] }];
+        let append = Append { stream: StreamId::new(stream), expected: Revision(expected), decisions };
+        self.log.append(vec![append]).await.unwrap();
+    }
+
+    async fn events(&self) -> Vec<RecordedEvent> {
+        self.log.read_all(Position(0), usize::MAX).await.unwrap()
+    }
+}
+
+fn listing(isbn: &str) -> Listing {
+    Listing {
+        isbn: Isbn::parse(isbn).unwrap(),
+        description: Description {
+            title: Title::parse("A title").unwrap(),
+            authors: Authors::parse(&["A name"]).unwrap(),
+            language: Language::parse("en").unwrap(),
+            subjects: Subjects::default(),
+            published_on: None,
+            edition: None,
+            format: None,
+        },
+        price: None,
+    }
+}
+
+fn book_stream(place: usize) -> String {
+    schemas::stream::book(BookId::of(&Isbn::parse(ISBNS[place]).unwrap()))
+}
+
+fn stock_stream(place: usize) -> String {
+    schemas::stream::stock(BookId::of(&Isbn::parse(ISBNS[place]).unwrap()), &Location::main())
+}
+
+/// Does the `what`-th thing to the `place`-th book or its stock.
+async fn happen(history: &mut History, place: usize, what: u32, n: u64) {
+    let book = |command| (book_stream(place), Command::Book(command));
+    let stock = |command| (stock_stream(place), Command::Stock(command));
+    let order = || stocks::OrderId::from(Uuid::from_u128(u128::from(n % 4)));
+    let (stream, command) = match what {
+        0 => book(book::Command::Register(listing(ISBNS[place]))),
+        1 => book(book::Command::Revise(Changes {
+            title: Some(Title::parse(&format!("title {n}")).unwrap()),
+            ..Changes::default()
+        })),
+        2 => book(book::Command::Revise(Changes {
+            price: Some(Some(Money::new(n, Currency::parse("CNY").unwrap()).unwrap())),
+            ..Changes::default()
+        })),
+        3 => book(book::Command::Retire),
+        4 => stock(stocks::Command::Adjust {
+            delta: Delta::new(i64::try_from(n).unwrap() + 1).unwrap(),
+            reason: Reason::parse("delivery").unwrap(),
+        }),
+        5 => stock(stocks::Command::Reserve { order: order(), copies: Copies::new(n % 3 + 1).unwrap() }),
+        6 => stock(stocks::Command::Commit { order: order() }),
+        _ => stock(stocks::Command::Release { order: order() }),
+    };
+    history.decide(&stream, command).await;
+}
+
+/// Every partition's facts, in order.
+fn deliveries(events: &[RecordedEvent], partitions: u16) -> Vec<Delivery> {
+    let mut after = vec![Position(0); usize::from(partitions)];
+    let mut facts = Vec::new();
+    let head = events.last().map_or(Position(0), |event| event.position);
+    for event in events {
+        let partition = event.stream.as_str().bytes().map(u16::from).sum::<u16>() % partitions;
+        let after = std::mem::replace(&mut after[usize::from(partition)], event.position);
+        let log = LogId(Uuid::from_u128(1));
+        facts.push(Delivery { log, partition, after, position: event.position, event: Some(event.clone()) });
+    }
+    for (partition, after) in (0..).zip(after) {
+        if after < head {
+            facts.push(Delivery { log: LogId(Uuid::from_u128(1)), partition, after, position: head, event: None });
+        }
+    }
+    facts
+}
+
+/// A bus that delivers what it is told, then everything again and again, as one does that was not acknowledged.
+struct Script {
+    batches: VecDeque<Vec<Delivery>>,
+    again: Vec<Delivery>,
+}
+
+impl Bus for Script {
+    fn next(&mut self, _: usize) -> BoxFuture<'_, Result<Vec<Delivery>, BusError>> {
+        async move {
+            tokio::task::yield_now().await;
+            Ok(self.batches.pop_front().unwrap_or_else(|| self.again.clone()))
+        }
+        .boxed()
+    }
+}
+
+async fn store(directory: &TempDir, partitions: u16) -> Arc<ReadStore> {
+    let tables = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
+    let path = directory.path().join("views");
+    let log = LogId(Uuid::from_u128(1));
+    Arc::new(ReadStore::open(&path, &tables, log, Position(1_000_000), partitions).await.unwrap())
+}
+
+/// Runs a worker until its view is at `head`.
+async fn build<V: View>(store: &Arc<ReadStore>, script: Script, head: Position) {
+    let stop = CancellationToken::new();
+    let worker = Worker { bus: Box::new(script), store: Arc::clone(store) };
+    let working = tokio::spawn(worker.run::<V>(stop.clone()));
+    tokio::time::timeout(Duration::from_secs(20), store.wait_for(V::Row::NAME, head)).await.unwrap();
+    stop.cancel();
+    working.await.unwrap().unwrap();
+}
+
+async fn rows<V: View>(store: &ReadStore) -> Vec<String> {
+    let Rows { rows, .. } = store.read::<V::Row>(V::Row::NAME, ALL, &[]).await.unwrap();
+    sorted(&rows)
+}
+
+fn sorted<'a, R: Row>(rows: impl IntoIterator<Item = &'a R>) -> Vec<String> {
+    let mut texts: Vec<_> = rows.into_iter().map(|row| serde_json::to_string(row).unwrap()).collect();
+    texts.sort();
+    texts
+}
+
+/// The rows as a plain fold makes them.
+fn reference<V: View>(events: &[RecordedEvent]) -> Vec<String> {
+    let mut rows = BTreeMap::new();
+    for recorded in events {
+        let Some(owner) = schemas::stream::parse(recorded.stream.as_str()).filter(V::takes) else { continue };
+        let Envelope { event_type, version, .. } = &recorded.envelope;
+        let event = schemas::events::decode(event_type, *version, &recorded.data).unwrap();
+        let fact = Fact { owner: &owner, event: &event, recorded, partition: 0 };
+        for key in V::keys(&fact) {
+            let name = serde_json::to_string(&key).unwrap();
+            if let Some(row) = V::evolve(rows.remove(&name), &key, &fact).unwrap() {
+                rows.insert(name, row);
+            }
+        }
+    }
+    sorted(rows.values())
+}
+
+async fn builds_like_the_reference<V: View>(events: &[RecordedEvent], script: Script, head: Position) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, PARTITIONS).await;
+    build::<V>(&store, script, head).await;
+    assert_eq!(rows::<V>(&store).await, reference::<V>(events));
+    assert_eq!(store.parked(V::Row::NAME).await.unwrap(), []);
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// For each delivery how often it comes (0 = not at first) and how late, and the sizes of the batches.
+fn mischief() -> impl Strategy<Value = (Vec<(usize, usize)>, Vec<usize>)> {
+    (vec((0..3_usize, 0..12_usize), 200), vec(1..20_usize, 40))
+}
+
+fn script(facts: &[Delivery], (fates, sizes): &(Vec<(usize, usize)>, Vec<usize>)) -> Script {
+    let mut delivered: Vec<(usize, &Delivery)> = Vec::new();
+    for (place, fact) in facts.iter().enumerate() {
+        let (copies, late) = fates[place % fates.len()];
+        delivered.extend((0..copies).map(|copy| (place + late * (copy + 1), fact)));
+    }
+    delivered.sort_by_key(|(place, _)| *place);
+    let mut delivered: VecDeque<_> = delivered.into_iter().map(|(_, fact)| fact.clone()).collect();
+    let mut batches = VecDeque::new();
+    for size in sizes.iter().cycle() {
+        if delivered.is_empty() {
+            break;
+        }
+        batches.push_back(delivered.drain(..(*size).min(delivered.len())).collect());
+    }
+    Script { batches, again: facts.to_vec() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn views_are_the_fold_of_the_log_whatever_the_bus_does(
+        happenings in vec((0..ISBNS.len(), 0..8_u32, 0..50_u64), 1..120),
+        mischief in mischief(),
+    ) {
+        block_on(async {
+            let mut history = History::new();
+            for (place, what, n) in happenings {
+                happen(&mut history, place, what, n).await;
+            }
+            let events = history.events().await;
+            let head = events.last().map_or(Position(0), |event| event.position);
+            let facts = deliveries(&events, PARTITIONS);
+            builds_like_the_reference::<Books>(&events, script(&facts, &mischief), head).await;
+            builds_like_the_reference::<Stock>(&events, script(&facts, &mischief), head).await;
+            builds_like_the_reference::<StockLedger>(&events, script(&facts, &mischief), head).await;
+        });
+    }
+}
+
+/// Five books, each registered, revised and retired, and copies of each.
+async fn some_history() -> History {
+    let mut history = History::new();
+    for what in [0, 4, 1, 5, 2, 6, 3] {
+        for place in 0..ISBNS.len() {
+            happen(&mut history, place, what, 7).await;
+        }
+    }
+    history
+}
+
+#[tokio::test]
+async fn two_workers_on_one_table_do_no_harm() {
+    let events = some_history().await.events().await;
+    let (facts, head) = (deliveries(&events, PARTITIONS), events.last().unwrap().position);
+    let one_by_one = || Script { batches: facts.iter().map(|fact| vec![fact.clone()]).collect(), again: facts.clone() };
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, PARTITIONS).await;
+    tokio::join!(build::<Stock>(&store, one_by_one(), head), build::<Stock>(&store, one_by_one(), head));
+    assert_eq!(rows::<Stock>(&store).await, reference::<Stock>(&events));
+    assert_eq!(store.parked("stock").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_where_the_last_one_was() {
+    let events = some_history().await.events().await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, 1).await;
+    let (early, head) = (&events[..20], events.last().unwrap().position);
+    let first = Script { batches: VecDeque::new(), again: deliveries(early, 1) };
+    build::<Books>(&store, first, early.last().unwrap().position).await;
+    let rest = deliveries(&events, 1).split_off(20);
+    build::<Books>(&store, Script { batches: VecDeque::new(), again: rest }, head).await;
+    assert_eq!(rows::<Books>(&store).await, reference::<Books>(&events));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_taken_stops_its_own_stream_only() {
+    let mut history = some_history().await;
+    let healthy = history.events().await;
+    let (unreadable, impossible) = (book_stream(1), schemas::stream::book(BookId::from(Uuid::from_u128(9))));
+    let revision = history.states[&unreadable].1;
+    history.append(&unreadable, "BookRepriced", 99, b"{}".to_vec(), revision).await;
+    history.append(&unreadable, "BookRetired", 1, b"{}".to_vec(), revision + 1).await;
+    history.append(&impossible, "BookRetired", 1, b"{}".to_vec(), 0).await;
+    history.append(&book_stream(2), "BookRetired", 1, b"{}".to_vec(), history.states[&book_stream(2)].1).await;
+    let events = history.events().await;
+    let head = events.last().unwrap().position;
+
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, PARTITIONS).await;
+    build::<Books>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    let parked = store.parked("books").await.unwrap();
+    let places: Vec<_> = parked.iter().map(|parked| (parked.stream.as_str(), parked.position.0)).collect();
+    assert_eq!(places, [(unreadable.as_str(), head.0 - 3), (impossible.as_str(), head.0 - 1)]);
+    assert!(parked[0].reason.contains("BookRepriced version 99 is not known"), "{}", parked[0].reason);
+    assert!(parked[1].reason.contains("expected the registration"), "{}", parked[1].reason);
+
+    let found = store.read::<BookRow>("books", ALL, &[]).await.unwrap().rows;
+    let revision_of = |stream: &str| found.iter().find(|row| stream.ends_with(&row.id)).map(|row| row.revision);
+    assert_eq!(revision_of(&unreadable), Some(revision.cast_signed()), "as before the event that cannot be read");
+    assert_eq!(revision_of(&impossible), None);
+    let retired_again = history.states[&book_stream(2)].1.cast_signed() + 1;
+    assert_eq!(revision_of(&book_stream(2)), Some(retired_again), "the rest goes on");
+    // Other views take no notice.
+    build::<Stock>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    assert_eq!(rows::<Stock>(&store).await, reference::<Stock>(&healthy));
+
+    // A later worker leaves the stream aside as well.
+    let mut history = history;
+    history.append(&unreadable, "BookRetired", 1, b"{}".to_vec(), revision + 2).await;
+    let events = history.events().await;
+    let head = events.last().unwrap().position;
+    build::<Books>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    assert_eq!(store.parked("books").await.unwrap(), parked);
+}
+
+#[tokio::test]
+async fn deliveries_of_another_log_are_nothing_to_the_view() {
+    let events = some_history().await.events().await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, 1).await;
+    let mut foreign = deliveries(&events[..3], 1);
+    for delivery in &mut foreign {
+        delivery.log = LogId(Uuid::from_u128(2));
+    }
+    let stop = CancellationToken::new();
+    let worker = Worker { bus: Box::new(Script { batches: VecDeque::new(), again: foreign }), store: Arc::clone(&store) };
+    let working = tokio::spawn(worker.run::<Books>(stop.clone()));
+    let waited = tokio::time::timeout(Duration::from_millis(50), store.wait_for("books", Position(1))).await;
+    assert!(waited.is_err());
+    stop.cancel();
+    working.await.unwrap().unwrap();
+}
