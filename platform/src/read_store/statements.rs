@@ -35,10 +35,10 @@ impl Statements {
         let (key, rest) = names.split_at(table.key);
         let typed: Vec<_> = table.columns.iter().map(|(column, kind)| format!("{column} {kind}")).collect();
         let from_json: Vec<_> = names.iter().map(|column| format!("value ->> '{column}'")).collect();
-        let to_json: Vec<_> = names.iter().map(|column| format!("'{column}', {column}")).collect();
+        let to_json: Vec<_> = names.iter().map(|column| format!("'{column}', own.{column}")).collect();
         let updates: Vec<_> = rest.iter().map(|column| format!("{column} = excluded.{column}")).collect();
         let matches: Vec<_> =
-            key.iter().enumerate().map(|(place, column)| format!("{column} = asked.value ->> {place}")).collect();
+            key.iter().enumerate().map(|(place, column)| format!("own.{column} = asked.value ->> {place}")).collect();
         let picked: Vec<_> = (0..key.len()).map(|place| format!("value ->> {place}")).collect();
         let (keys, matches, json) =
             (key.join(", "), matches.join(" AND "), format!("json_object({})", to_json.join(", ")));
@@ -57,7 +57,7 @@ impl Statements {
             .into(),
             delete: format!("DELETE FROM {name} WHERE ({keys}) IN (SELECT {} FROM json_each(?1))", picked.join(", "))
                 .into(),
-            load: format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {name} ON {matches}").into(),
+            load: format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {name} AS own ON {matches}").into(),
             object: names[0],
             view: table.name,
             table: name,
@@ -87,7 +87,7 @@ impl Statements {
         let Self { view, json, .. } = self;
         format!(
             "SELECT position, NULL FROM {view}_position UNION ALL SELECT NULL, json_row FROM (
-                 SELECT {json} AS json_row FROM {view} WHERE {filter} ORDER BY {order} LIMIT {limit})"
+                 SELECT {json} AS json_row FROM {view} AS own WHERE {filter} ORDER BY {order} LIMIT {limit})"
         )
     }
 }

@@ -7,20 +7,20 @@ use tempfile::TempDir;
 
 const TABLE: Table = Table {
     name: "counters",
-    columns: &[("name", "TEXT"), ("place", "BIGINT"), ("count", "BIGINT"), ("note", "TEXT")],
+    columns: &[("id", "TEXT"), ("place", "BIGINT"), ("count", "BIGINT"), ("note", "TEXT")],
     key: 2,
     indexes: &[&["count"]],
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Counter {
-    name: String,
+    id: String,
     place: i64,
     count: i64,
     note: Option<String>,
 }
 
-const ALL: Select = Select { filter: "true", order: "name, place", limit: 100 };
+const ALL: Select = Select { filter: "true", order: "id, place", limit: 100 };
 
 fn log(n: u128) -> LogId {
     LogId(Uuid::from_u128(n))
@@ -31,7 +31,7 @@ async fn opened(directory: &TempDir, of: LogId, head: u64, partitions: u16) -> R
 }
 
 fn counter(name: &str, place: i64, count: i64) -> Counter {
-    Counter { name: name.to_owned(), place, count, note: (count > 1).then(|| "书 \"x\"".to_owned()) }
+    Counter { id: name.to_owned(), place, count, note: (count > 1).then(|| "书 \"x\"".to_owned()) }
 }
 
 async fn change(store: &ReadStore, partition: usize, to: u64, rows: &[Counter]) -> Change {
@@ -61,7 +61,7 @@ async fn rows_are_inserted_replaced_deleted_and_found() {
     let keys = [vec![json!("a"), json!(1)], vec![json!("a"), json!("1 OR true")], vec![json!("b"), json!(3)]];
     assert_eq!(store.load::<Counter>("counters", &keys.iter().collect::<Vec<_>>()).await.unwrap(), [a1]);
 
-    let select = Select { filter: "name >= ?1 AND count < ?2", order: "count DESC", limit: 1 };
+    let select = Select { filter: "id >= ?1 AND count < ?2", order: "count DESC", limit: 1 };
     let found =
         store.read::<Counter>("counters", select, &[Param::Text("a".into()), Param::Integer(100)]).await.unwrap();
     assert_eq!(found.rows, [counter("b", 1, 7)]);
@@ -151,7 +151,7 @@ async fn another_shape_or_a_damaged_file_begins_anew() {
     let store = opened(&directory, log(1), 3, 1).await;
     store.write("counters", &change(&store, 0, 3, &[counter("a", 1, 1)]).await).await.unwrap();
     drop(store);
-    let wider = Table { columns: &[("name", "TEXT"), ("place", "BIGINT"), ("count", "BIGINT")], ..TABLE };
+    let wider = Table { columns: &[("id", "TEXT"), ("place", "BIGINT"), ("count", "BIGINT")], ..TABLE };
     let store = ReadStore::open(&path, &[wider], log(1), Position(3), 1).await.unwrap();
     assert_eq!(store.position("counters"), Position(0));
     drop(store);

@@ -173,10 +173,11 @@ async fn store(directory: &TempDir, partitions: u16) -> Arc<ReadStore> {
 async fn build<V: View>(store: &Arc<ReadStore>, script: Script, head: Position) {
     let stop = CancellationToken::new();
     let worker = Worker { bus: Box::new(script), store: Arc::clone(store) };
-    let working = tokio::spawn(worker.run::<V>(stop.clone()));
-    tokio::time::timeout(Duration::from_secs(20), store.wait_for(V::Row::NAME, head)).await.unwrap();
-    stop.cancel();
-    working.await.unwrap().unwrap();
+    let reached = async {
+        tokio::time::timeout(Duration::from_secs(20), store.wait_for(V::Row::NAME, head)).await.unwrap();
+        stop.cancel();
+    };
+    tokio::try_join!(worker.run::<V>(stop.clone()), reached.map(Ok)).unwrap();
 }
 
 async fn rows<V: View>(store: &ReadStore) -> Vec<String> {
