@@ -70,9 +70,7 @@ impl View for StockLedger {
 
 fn movement<'a>(fact: &Fact<'a>) -> Result<(String, String, &'a stock::Event), Poison> {
     match (fact.owner, fact.event) {
-        (Owner::Stock(id, location), Event::Stock(event)) => {
-            Ok((id.to_string(), location.as_str().to_owned(), event))
-        }
+        (Owner::Stock(id, location), Event::Stock(event)) => Ok((id.to_string(), location.as_str().to_owned(), event)),
         _ => Err(Poison("expected an event of a stock".to_owned())),
     }
 }

@@ -86,7 +86,8 @@ impl Worker {
                 } else {
                     // Another worker has this partition too, and was first. The checkpoint decides between the two.
                     tracing::warn!(view, partition = number, "another worker moved the checkpoint; reading it again");
-                    *partition = self::partitions(&self.store, view).await?.remove(&number).expect("it was there before");
+                    *partition =
+                        self::partitions(&self.store, view).await?.remove(&number).expect("it was there before");
                 }
             }
         }
@@ -96,9 +97,8 @@ impl Worker {
 
 async fn partitions(store: &ReadStore, view: &str) -> Result<BTreeMap<u16, Partition>, StoreError> {
     let checkpoints = store.checkpoints(view).await?;
-    let watched = |checkpoint: Checkpoint| {
-        (checkpoint.partition, Partition { checkpoint, starved_since: None, reported: false })
-    };
+    let watched =
+        |checkpoint: Checkpoint| (checkpoint.partition, Partition { checkpoint, starved_since: None, reported: false });
     Ok(checkpoints.into_iter().map(watched).collect())
 }
 

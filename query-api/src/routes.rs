@@ -57,7 +57,11 @@ impl QueryApi {
         }
         let position = self.store.position(view).0;
         let detail = format!("position {asked} was asked for, and position {position} is reached");
-        Err(Problem { position: Some(position), retry_after_s: Some(RETRY_AFTER_S), ..Problem::new(Rule::NotYet, detail) })
+        Err(Problem {
+            position: Some(position),
+            retry_after_s: Some(RETRY_AFTER_S),
+            ..Problem::new(Rule::NotYet, detail)
+        })
     }
 }
 
@@ -103,5 +107,8 @@ pub(crate) fn not_found(detail: &str, position: Position) -> Problem {
 /// The store failed: its reasons are for the log, not for the sender.
 pub(crate) fn unavailable(error: StoreError) -> Problem {
     tracing::error!(%error, "a view cannot be read");
-    Problem { retry_after_s: Some(RETRY_AFTER_S), ..Problem::new(Rule::Unavailable, "the views do not answer at the moment") }
+    Problem {
+        retry_after_s: Some(RETRY_AFTER_S),
+        ..Problem::new(Rule::Unavailable, "the views do not answer at the moment")
+    }
 }

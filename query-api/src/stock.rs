@@ -91,7 +91,8 @@ pub(crate) async fn ledger(
     };
     let next_cursor = start.cut(&mut read.rows, |row| row.revision);
     let items = read.rows.into_iter().map(MovementRow::body).collect();
-    let next = next_cursor.as_ref().map(|cursor| format!("/v1/stock/{id}/ledger?cursor={cursor}&limit={}", start.limit));
+    let next =
+        next_cursor.as_ref().map(|cursor| format!("/v1/stock/{id}/ledger?cursor={cursor}&limit={}", start.limit));
     Ok(page(Ledger { items, next_cursor }, next.as_deref(), position))
 }
 

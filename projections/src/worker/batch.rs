@@ -62,7 +62,8 @@ impl<V: View> Batch<V> {
         // An event that could not be read parked its stream before the ones ahead of it are folded: those still count.
         for taken in &taken {
             let stream = taken.recorded.stream.as_str();
-            let behind = batch.parked.iter().any(|parked| parked.stream == stream && parked.position < taken.recorded.position);
+            let behind =
+                batch.parked.iter().any(|parked| parked.stream == stream && parked.position < taken.recorded.position);
             if behind {
                 continue;
             }

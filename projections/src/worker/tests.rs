@@ -354,7 +354,8 @@ async fn deliveries_of_another_log_are_nothing_to_the_view() {
         delivery.log = LogId(Uuid::from_u128(2));
     }
     let stop = CancellationToken::new();
-    let worker = Worker { bus: Box::new(Script { batches: VecDeque::new(), again: foreign }), store: Arc::clone(&store) };
+    let worker =
+        Worker { bus: Box::new(Script { batches: VecDeque::new(), again: foreign }), store: Arc::clone(&store) };
     let working = tokio::spawn(worker.run::<Books>(stop.clone()));
     let waited = tokio::time::timeout(Duration::from_millis(50), store.wait_for("books", Position(1))).await;
     assert!(waited.is_err());
