@@ -46,14 +46,24 @@ pub enum TelemetryError {
 ///
 /// A line written while a request is handled has the request's `trace_id`, by the span it is in.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })?;
+    let filter = check_filter(filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let initialised = match format {
         Format::Human => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init(),
     };
     initialised.map_err(|_| TelemetryError::Twice)
+}
+
+/// Reads a filter: a level, or `target=level` pairs.
+pub fn check_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::try_new(filter)
+        .map_err(|error| TelemetryError::Filter { filter: filter.to_owned(), reason: error.to_string() })
+}
+
+/// Sends panics to the log as well, in its form and with the trace id of the request that they happened in.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
 }
 
 /// What the process's metrics are read from.

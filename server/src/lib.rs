@@ -1,1 +1,12 @@
-//! server
+//! The binary `colophon`: its command line, its configuration, and the wiring of the roles. No logic lives here.
+
+pub mod admin;
+pub mod cli;
+pub mod demo;
+pub mod import;
+pub mod openapi;
+pub mod operations;
+pub mod role;
+pub mod serve;
+pub mod settings;
+pub mod token;

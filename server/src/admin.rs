@@ -1,0 +1,97 @@
+//! The admin socket: how tools work on a data directory beside the server that has it.
+
+pub mod client;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use command_side::commands::Commands;
+use command_side::imports::{self, Content, Progress};
+use domain::money::Currency;
+use futures_util::{TryStreamExt, stream};
+use platform::seam::Seam;
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Clone)]
+struct Admin {
+    commands: Arc<dyn Commands>,
+    seam: Seam,
+    stopping: CancellationToken,
+}
+
+/// Listens where tools look for the server. Whoever may open the socket may do all: it lies in a directory that only
+/// its owner may enter.
+pub fn listen(socket: &std::path::Path) -> io::Result<UnixListener> {
+    // The directory is locked, so this is what a process left that ended without tidying up.
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// What the server does for its tools.
+pub fn routes(commands: Arc<dyn Commands>, seam: Seam, stopping: CancellationToken) -> Router {
+    Router::new().route("/import/{content}", post(import)).with_state(Admin { commands, seam, stopping })
+}
+
+/// What the name of a content in the path needs besides.
+#[derive(Deserialize)]
+struct ImportQuery {
+    currency: Option<String>,
+}
+
+/// Imports the file that comes as body; answers while it does with one [`Progress`] per line, as JSON.
+async fn import(
+    State(admin): State<Admin>,
+    Path(content): Path<String>,
+    Query(query): Query<ImportQuery>,
+    body: Body,
+) -> Response {
+    let Some(content) = content_of(&content, query.currency.as_deref()) else {
+        return (StatusCode::NOT_FOUND, "this version of the server cannot import that").into_response();
+    };
+    let file = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let file = SyncIoBridge::new(Box::pin(file));
+    let progress = imports::start(Box::new(file), content, admin.commands, admin.seam);
+    Body::from_stream(stream::unfold((progress, admin.stopping), next_line)).into_response()
+}
+
+/// When the server stops, the stream ends without a last word, and with it the import: nobody listens any more.
+async fn next_line(
+    (mut progress, stopping): (mpsc::Receiver<Progress>, CancellationToken),
+) -> Option<(Result<Bytes, Infallible>, (mpsc::Receiver<Progress>, CancellationToken))> {
+    let told = stopping.run_until_cancelled(progress.recv()).await??;
+    let mut line = serde_json::to_vec(&told).expect("strings and numbers can be written as JSON");
+    line.push(b'\n');
+    Some((Ok(line.into()), (progress, stopping)))
+}
+
+fn content_of(name: &str, currency: Option<&str>) -> Option<Content> {
+    match (name, currency) {
+        ("goodbooks", None) => Some(Content::Goodbooks),
+        ("stock", Some(code)) => Some(Content::Stock { currency: Currency::parse(code).ok()? }),
+        _ => None,
+    }
+}
+
+/// The inverse of [`content_of`]: path and query.
+fn path_of(content: Content) -> String {
+    match content {
+        Content::Goodbooks => "/import/goodbooks".to_owned(),
+        Content::Stock { currency } => format!("/import/stock?currency={}", currency.code()),
+    }
+}

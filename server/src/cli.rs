@@ -1,0 +1,162 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gateway::policy::Role;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Event-sourced backend of a bookstore.
+///
+/// Commands go in over HTTP, are decided by aggregates and appended to a log of events; views are built from the log
+/// and answer the reads. Everything lies in one data directory.
+#[derive(Debug, Parser)]
+#[command(name = "colophon", version, max_term_width = 120)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Configuration file, TOML or YAML; `colophon config example` prints one. Environment variables such as
+    /// COLOPHON_SERVER__LISTEN override it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory; made if it is not there [default: `data_dir` of the configuration, else colophon-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every role in this process; SIGTERM or Ctrl-C ends it once the requests at hand are answered
+    Serve(ServeOptions),
+    /// Print a signed token: `Authorization: Bearer <token>`
+    Token(TokenOptions),
+    /// Take in a file: each row that can be is taken in, each other one is reported with its line and reason
+    ///
+    /// An import may be run again at any time: rows that are in already change nothing. It works beside a running server.
+    Import {
+        /// What the file holds.
+        #[command(subcommand)]
+        content: ImportContent,
+    },
+    /// Check the configuration, or print an example
+    Config {
+        /// Which of both.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Address to listen on [default: `server.listen` of the configuration, else 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Begin with a small catalogue, in the data directory colophon-demo, and say what to try
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// What the token says.
+#[derive(Debug, Args)]
+pub struct TokenOptions {
+    /// Whose token it is
+    #[arg(long, value_name = "NAME")]
+    pub subject: String,
+    /// What its bearer may do; may be given several times
+    #[arg(long = "role", value_name = "ROLE", required = true, value_parser = role())]
+    pub roles: Vec<String>,
+    /// How long it is valid, such as 90s, 15m, 1h or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
+    pub ttl: Duration,
+}
+
+/// What a file holds.
+#[derive(Debug, Subcommand)]
+pub enum ImportContent {
+    /// Books: one per row
+    Books {
+        /// CSV file, plain or gzip
+        file: PathBuf,
+        /// Whose columns and habits the file has
+        #[arg(long, value_enum, default_value_t = BookFormat::Goodbooks)]
+        format: BookFormat,
+    },
+    /// Copies on hand and prices of registered books: columns isbn, on_hand and, if wanted, price (such as 42.00, in
+    /// the configuration's `catalogue.currency`). A row sets, it does not add; a blank field leaves things as they are
+    Stock {
+        /// CSV file, plain or gzip
+        file: PathBuf,
+    },
+}
+
+/// Formats of book files.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum BookFormat {
+    /// The goodbooks-10k data set: isbn, authors, title, original_publication_year, language_code
+    Goodbooks,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether the configuration is valid, and if not, which key is wrong
+    Check,
+    /// Print every key with its default and unit
+    Example,
+}
+
+fn role() -> clap::builder::PossibleValuesParser {
+    Role::ALL.map(Role::name).into()
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration =
+        text.parse().map_err(|_| "expected a time such as 90s, 15m, 1h or 7d".to_owned())?;
+    Duration::try_from(duration)
+        .ok()
+        .filter(|duration| duration.as_secs() > 0)
+        .ok_or_else(|| "expected a time of at least one second".to_owned())
+}
+
+/// Prints a line of a command's answer.
+#[expect(clippy::print_stdout, reason = "a command line tool answers there")]
+pub fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+/// Prints why a command failed.
+#[expect(clippy::print_stderr, reason = "a command line tool complains there")]
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lifetimes_are_read() {
+        assert_eq!(lifetime("1h"), Ok(Duration::from_secs(3_600)));
+        assert_eq!(lifetime("7d").map_err(drop), Err(()).or(lifetime("168h").map_err(drop)));
+        for text in ["", "0s", "-1h", "1", "soon"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `colophon`: reads the command line and hands over.
+
+use clap::Parser;
+use server::cli::{Cli, Command, ConfigCommand};
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(options) => server::serve::run(&cli.global, options).await,
+        Command::Token(options) => server::token::run(&cli.global, &options),
+        Command::Import { content } => server::import::run(&cli.global, content).await,
+        Command::Config { command: ConfigCommand::Check } => server::settings::check(&cli.global),
+        Command::Config { command: ConfigCommand::Example } => server::settings::print_example(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            server::cli::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Roles: what a process does. Embedded, one process does all of it on one data directory.
+
+use crate::operations::{self, Operations};
+use crate::settings::Settings;
+use crate::{admin, openapi};
+use anyhow::Context;
+use axum::Router;
+use command_side::commands::Commands;
+use command_side::dispatcher::Dispatcher;
+use command_side::routes::CommandApi;
+use gateway::front_door::{FrontDoor, guard};
+use platform::bus::log_tail::LogTail;
+use platform::data_directory::{DataDirectory, Layout};
+use platform::event_log::sqlite::SqliteLog;
+use platform::event_log::{EventLog, LogError};
+use platform::identity::signing_key::SigningKey;
+use platform::read_store::{ReadStore, Table};
+use platform::seam::Seam;
+use platform::telemetry::Metrics;
+use projections::book::Books;
+use projections::stock::{Stock, StockLedger};
+use projections::view::{View, table};
+use projections::worker::{Worker, WorkerError};
+use query_api::routes::QueryApi;
+use schemas::views::Row;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How long a projector that failed rests before it is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// The embedded log is delivered whole.
+const PARTITIONS: u16 = 1;
+
+/// The role `command`: the log, and its one writer.
+pub struct CommandRole {
+    /// What the commands leave.
+    pub log: Arc<dyn EventLog>,
+    /// Where they go.
+    pub commands: Arc<dyn Commands>,
+    deciding: JoinHandle<Result<(), LogError>>,
+    stop: CancellationToken,
+}
+
+impl CommandRole {
+    /// Opens the log of a data directory and starts its dispatcher.
+    pub async fn start(settings: &Settings, directory: &DataDirectory, seam: &Seam) -> anyhow::Result<Self> {
+        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&directory.layout().log(), seam).await?);
+        let stop = CancellationToken::new();
+        let (dispatcher, deciding) =
+            Dispatcher::start(Arc::clone(&log), seam.clone(), settings.dispatcher(), stop.clone());
+        Ok(Self { log, commands: Arc::new(dispatcher), deciding, stop })
+    }
+
+    /// Returns when the log takes no more appends, with the reason.
+    pub async fn failure(&mut self) -> anyhow::Error {
+        match (&mut self.deciding).await {
+            Ok(Err(error)) => anyhow::Error::new(error),
+            Ok(Ok(())) => anyhow::anyhow!("the dispatcher ended without being asked to"),
+            Err(panic) => anyhow::Error::new(panic),
+        }
+    }
+
+    /// Takes no more commands, decides those at hand, and ends.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        Ok(self.deciding.await??)
+    }
+}
+
+/// Every role in one process.
+pub struct Embedded {
+    /// Log and dispatcher.
+    pub command: CommandRole,
+    /// The views.
+    pub store: Arc<ReadStore>,
+    /// What signs tokens.
+    pub key: SigningKey,
+    /// What is served to everybody.
+    pub api: Router,
+    /// What is served to the tools beside it.
+    pub admin: Router,
+    /// Ends what goes on beside the requests.
+    stop: CancellationToken,
+    projectors: JoinSet<()>,
+    // Last: the directory is free once all else is closed.
+    _directory: DataDirectory,
+}
+
+impl Embedded {
+    /// Starts all roles. Requests are refused as not ready, but not lost, until the views have caught up with the log.
+    pub async fn start(
+        settings: &Settings,
+        directory: DataDirectory,
+        metrics: Metrics,
+        seam: Seam,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let key = signing_key(settings, directory.layout())?;
+        let command = CommandRole::start(settings, &directory, &seam).await?;
+        let head = command.log.head().await?;
+        let tables: [Table; 3] = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
+        let store = ReadStore::open(&directory.layout().views(), &tables, command.log.id(), head, PARTITIONS).await;
+        let store = Arc::new(store.context("the views cannot be opened")?);
+
+        let stop = CancellationToken::new();
+        let mut projectors = JoinSet::new();
+        projectors.spawn(project::<Books>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Stock>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<StockLedger>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(metrics.clone().keep(stop.clone()));
+
+        let document = Arc::new(OnceLock::new());
+        let operations = Operations {
+            log: Arc::clone(&command.log),
+            store: Arc::clone(&store),
+            views: tables.map(|table| table.name),
+            caught_up_at: head,
+            metrics,
+            document: Arc::clone(&document),
+            stopping: stopping.clone(),
+            seam: seam.clone(),
+        };
+        let write = CommandApi { commands: Arc::clone(&command.commands), seam: seam.clone() };
+        let read = QueryApi::new(Arc::clone(&store), settings.queries());
+        let (routes, description) = openapi::routes()
+            .merge(command_side::routes::routes(write))
+            .merge(query_api::routes::routes(read))
+            .merge(operations::routes(operations))
+            .split_for_parts();
+        document.get_or_init(|| openapi::render(description));
+        let front = FrontDoor {
+            verifier: key.verifier(settings.realm()),
+            public_reads: settings.auth.public_reads,
+            limits: settings.front_door(),
+            seam: seam.clone(),
+        };
+        let api = guard(routes, front);
+        let admin = admin::routes(Arc::clone(&command.commands), seam, stopping);
+        Ok(Self { command, store, key, api, admin, stop, projectors, _directory: directory })
+    }
+
+    /// Ends all roles, the writer first.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.command.stop().await?;
+        self.stop.cancel();
+        while self.projectors.join_next().await.is_some() {}
+        Ok(())
+    }
+}
+
+/// The role `projector`, for one view: a worker, and another one after it failed.
+async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<ReadStore>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let view = V::Row::NAME;
+        if let Err(error) = project_once::<V>(&log, &store, stop.clone()).await {
+            tracing::error!(view, %error, "the view does not go on; trying again in a second");
+            metrics::counter!("projection_failures_total", "view" => view).increment(1);
+            stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await;
+        }
+    }
+}
+
+async fn project_once<V: View>(
+    log: &Arc<dyn EventLog>,
+    store: &Arc<ReadStore>,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
+    let checkpoints = store.checkpoints(V::Row::NAME).await?;
+    let position = checkpoints.first().expect("the store makes every partition's checkpoint").position;
+    let bus = Box::new(LogTail::new(Arc::clone(log), position));
+    Worker { bus, store: Arc::clone(store) }.run::<V>(stop).await
+}
+
+/// The configured key, or the data directory's own, which is made on the first start.
+pub fn signing_key(settings: &Settings, layout: &Layout) -> anyhow::Result<SigningKey> {
+    Ok(match &settings.auth.signing_key_file {
+        Some(path) => SigningKey::load(path).context("`auth.signing_key_file`")?,
+        None => SigningKey::load_or_create(&layout.signing_key())?,
+    })
+}

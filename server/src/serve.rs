@@ -1,0 +1,108 @@
+//! `colophon serve`: every role in one process, until it is asked to stop or can no longer be trusted.
+
+use crate::cli::{Global, ServeOptions, say};
+use crate::role::Embedded;
+use crate::settings::Settings;
+use crate::{admin, demo};
+use anyhow::Context;
+use gateway::policy::Role;
+use platform::data_directory::{DataDirectory, Layout};
+use platform::seam::Seam;
+use platform::{http_server, telemetry};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long the demo's tokens are valid.
+const DEMO_TOKENS: Duration = Duration::from_secs(8 * 3_600);
+
+/// Runs the command.
+pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
+    let mut settings = Settings::load(global)?;
+    settings.server.listen = options.listen.unwrap_or(settings.server.listen);
+    if options.demo {
+        settings.data_dir.get_or_insert_with(|| "colophon-demo".into());
+    }
+    telemetry::init(settings.logging.format.into(), &settings.logging.filter)?;
+    telemetry::log_panics();
+    let metrics = telemetry::install_metrics()?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+
+    let directory = DataDirectory::open(&settings.data_directory())?;
+    let layout = directory.layout().clone();
+    let listen = settings.server.listen;
+    let public = http_server::listen(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = axum::serve::Listener::local_addr(&public)?;
+    let socket = layout.admin_socket();
+    let local = admin::listen(&socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
+
+    let (seam, stopping) = (Seam::system(), CancellationToken::new());
+    let mut roles = Embedded::start(&settings, directory, metrics, seam.clone(), stopping.clone()).await?;
+    let servers = [
+        tokio::spawn(http_server::serve(public, roles.api.clone(), settings.http_server(), stopping.clone())),
+        tokio::spawn(http_server::serve(local, roles.admin.clone(), settings.http_server(), stopping.clone())),
+    ];
+    if options.demo {
+        let filled = demo::fill(roles.command.commands.as_ref(), &seam).await?;
+        roles.store.wait_for("books", filled).await;
+        roles.store.wait_for("stock", filled).await;
+    }
+    announce(address, &layout);
+    if options.demo {
+        suggest(address, &roles, &settings, &seam);
+    }
+
+    let failure = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        error = roles.command.failure() => Some(error),
+    };
+    stopping.cancel();
+    if let Some(error) = failure {
+        // Nothing that is not answered yet can be: whoever waits is better told by the end of the connection.
+        tracing::error!(%error, "the server ends");
+        return Err(
+            error.context("the event log failed; start again once its cause is mended: what was acknowledged is there")
+        );
+    }
+    tracing::info!("stopping: answering the requests at hand");
+    for server in servers {
+        server.await?;
+    }
+    roles.stop().await?;
+    // Tools that find no socket know at once that nobody serves.
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+fn announce(address: SocketAddr, layout: &Layout) {
+    say(format_args!("colophon is ready on http://{address}, data in {}", layout.path().display()));
+}
+
+/// What to try, for whoever starts the demo.
+fn suggest(address: SocketAddr, roles: &Embedded, settings: &Settings, seam: &Seam) {
+    let token = |subject, role: Role| {
+        let role = [role.name().to_owned()];
+        roles.key.sign(&settings.realm(), subject, &role, DEMO_TOKENS, seam.clock.now())
+    };
+    let manager = token("demo-manager", Role::Manager);
+    let url = format!("http://{address}");
+    say(format_args!(
+        "
+Try, in another terminal:
+
+  curl -i '{url}/v1/books?limit=3'
+  curl -i {url}/v1/books/isbn/979-9-0000-0001-1
+  curl -i {url}/openapi.json
+
+Writes need a token; this one is a manager's, for eight hours:
+
+  TOKEN={manager}
+
+  curl -i {url}/v1/books -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\
+    -d '{{\"isbn\":\"978-0-306-40615-7\",\"title\":\"My first book\",\"authors\":[\"Me\"],\"language\":\"en\"}}'
+
+Ctrl-C ends the demo; its data stay."
+    ));
+}
