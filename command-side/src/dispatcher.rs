@@ -1,5 +1,8 @@
 //! The dispatcher: the loop that drives [`Aggregates`] between its callers and the log.
 
+#[cfg(test)]
+mod tests;
+
 use crate::aggregates::{Aggregates, Limits, Offer, Step};
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
 use crate::stream;

@@ -1,6 +1,7 @@
 //! Logs and metrics: where they go and in what form.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
 use std::time::Duration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,7 @@ pub enum TelemetryError {
 /// A line written while a request is handled has the request's `trace_id`, by the span it is in.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     let filter = check_filter(filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let initialised = match format {
         Format::Human => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init(),

@@ -121,12 +121,10 @@ fn role() -> clap::builder::PossibleValuesParser {
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration =
-        text.parse().map_err(|_| "expected a time such as 90s, 15m, 1h or 7d".to_owned())?;
-    Duration::try_from(duration)
-        .ok()
-        .filter(|duration| duration.as_secs() > 0)
-        .ok_or_else(|| "expected a time of at least one second".to_owned())
+    let expected = || "expected a time of at least one second, such as 90s, 15m, 1h or 7d".to_owned();
+    let span: jiff::Span = text.parse().map_err(|_| expected())?;
+    let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| expected())?;
+    Duration::try_from(duration).ok().filter(|duration| duration.as_secs() > 0).ok_or_else(expected)
 }
 
 /// Prints a line of a command's answer.
@@ -153,9 +151,10 @@ mod tests {
 
     #[test]
     fn lifetimes_are_read() {
-        assert_eq!(lifetime("1h"), Ok(Duration::from_secs(3_600)));
-        assert_eq!(lifetime("7d").map_err(drop), Err(()).or(lifetime("168h").map_err(drop)));
-        for text in ["", "0s", "-1h", "1", "soon"] {
+        for (text, seconds) in [("1h", 3_600), ("90s", 90), ("7d", 604_800), ("1h 30m", 5_400)] {
+            assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0s", "10ms", "-1h", "1", "soon", "1 month"] {
             assert!(lifetime(text).is_err(), "{text}");
         }
     }

@@ -2,12 +2,12 @@
 
 use super::{Append, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
 use futures_util::future::{BoxFuture, FutureExt};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
-/// What happens to one append.
+/// What can happen to an append.
 pub enum Fault {
     /// It is not in the log, and the log does not answer.
     Lost,
@@ -21,22 +21,31 @@ pub enum Fault {
     Held(Arc<Semaphore>),
 }
 
+/// What happens to the appends to come: a list of faults for each.
+type Faults = VecDeque<Vec<Fault>>;
+
 /// A log with faults.
 pub struct FaultyLog {
     log: Arc<dyn EventLog>,
-    faults: Mutex<VecDeque<Option<Fault>>>,
+    faults: Mutex<Faults>,
     reads_fail: AtomicBool,
+    held_reads: Mutex<HashMap<StreamId, Arc<Semaphore>>>,
 }
 
 impl FaultyLog {
     /// A log that does all that `log` does.
     pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, faults: Mutex::default(), reads_fail: AtomicBool::new(false) }
+        Self { log, faults: Mutex::default(), reads_fail: AtomicBool::new(false), held_reads: Mutex::default() }
     }
 
-    /// What happens to the append after those that were spoken of already; `None`: nothing.
-    pub fn then(&self, fault: Option<Fault>) {
-        self.faults.lock().expect("nothing panics while it holds the faults").push_back(fault);
+    /// What happens, one after the other, to the append after those that were spoken of already.
+    pub fn then(&self, faults: Vec<Fault>) {
+        self.faults.lock().expect("nothing panics while it holds the faults").push_back(faults);
+    }
+
+    /// Lets each read of a stream wait until the semaphore has a permit for it.
+    pub fn hold_reads(&self, stream: StreamId, permits: Arc<Semaphore>) {
+        self.held_reads.lock().expect("nothing panics while it holds the streams").insert(stream, permits);
     }
 
     /// Whether reading fails.
@@ -61,25 +70,22 @@ impl EventLog for FaultyLog {
     }
 
     fn append(&self, batch: Vec<Append>) -> BoxFuture<'_, Result<Vec<Verdict>, LogError>> {
-        let fault = self.faults.lock().expect("nothing panics while it holds the faults").pop_front().flatten();
+        let faults = self.faults.lock().expect("nothing panics while it holds the faults").pop_front();
         async move {
-            match fault {
-                None => self.log.append(batch).await,
-                Some(Fault::Lost) => Err(LogError::Unavailable("lost on demand".to_owned())),
-                Some(Fault::Unanswered) => {
-                    self.log.append(batch).await?;
-                    Err(LogError::Unavailable("unanswered on demand".to_owned()))
-                }
-                Some(Fault::Fatal) => Err(LogError::Fatal("fatal on demand".to_owned())),
-                Some(Fault::Preceded(foreign)) => {
-                    self.log.append(vec![foreign]).await?;
-                    self.log.append(batch).await
-                }
-                Some(Fault::Held(permits)) => {
-                    permits.acquire().await.expect("nobody closes the semaphore").forget();
-                    self.log.append(batch).await
+            let mut answers = true;
+            for fault in faults.unwrap_or_default() {
+                match fault {
+                    Fault::Lost => return Err(LogError::Unavailable("lost on demand".to_owned())),
+                    Fault::Unanswered => answers = false,
+                    Fault::Fatal => return Err(LogError::Fatal("fatal on demand".to_owned())),
+                    Fault::Preceded(foreign) => {
+                        self.log.append(vec![foreign]).await?;
+                    }
+                    Fault::Held(permits) => permits.acquire().await.expect("nobody closes the semaphore").forget(),
                 }
             }
+            let verdicts = self.log.append(batch).await?;
+            if answers { Ok(verdicts) } else { Err(LogError::Unavailable("unanswered on demand".to_owned())) }
         }
         .boxed()
     }
@@ -90,7 +96,15 @@ impl EventLog for FaultyLog {
         after: Revision,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
-        self.read(self.log.read_stream(stream, after, limit))
+        let held = self.held_reads.lock().expect("nothing panics while it holds the streams").get(stream).cloned();
+        let read = self.read(self.log.read_stream(stream, after, limit));
+        async move {
+            if let Some(permits) = held {
+                permits.acquire().await.expect("nobody closes the semaphore").forget();
+            }
+            read.await
+        }
+        .boxed()
     }
 
     fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
