@@ -48,7 +48,10 @@ pub enum TelemetryError {
 /// A line written while a request is handled has the request's `trace_id`, by the span it is in.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {
     let filter = check_filter(filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let initialised = match format {
         Format::Human => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init(),

@@ -291,9 +291,8 @@ async fn parallel_repeats_have_one_effect_and_one_answer() {
     }
     let answers = repeats.join_all().await;
     let same = answers.iter().filter(|answer| matches!(answer, Ok(Answer { outcome: Ok(_), .. }))).count();
-    let reused = |answer: &&Result<Answer, Unavailable>| {
-        matches!(answer, Ok(Answer { outcome: Err(Refusal::KeyReused), .. }))
-    };
+    let reused =
+        |answer: &&Result<Answer, Unavailable>| matches!(answer, Ok(Answer { outcome: Err(Refusal::KeyReused), .. }));
     assert_eq!((same, answers.iter().filter(reused).count()), (19, 1));
     assert!(answers.iter().filter(|answer| !reused(answer)).all(|answer| figures(answer) == (10, 1)));
     assert_eq!(bench.events().await.len(), 1);
@@ -366,7 +365,11 @@ async fn simulate(happenings: &[Happening]) {
         let sum = sums.entry(stream).or_default();
         *sum += delta;
         assert!(*sum >= 0, "oversold");
-        assert_eq!((on_hand(&loaded).cast_signed(), loaded.revision), (*sum, event.revision), "the answer is the log's");
+        assert_eq!(
+            (on_hand(&loaded).cast_signed(), loaded.revision),
+            (*sum, event.revision),
+            "the answer is the log's"
+        );
         assert_eq!(position, event.position);
     }
     assert!(accepted.is_empty(), "acknowledged, and not in the log: {accepted:?}");

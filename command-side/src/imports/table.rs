@@ -10,6 +10,9 @@ use std::rc::Rc;
 /// Bytes that one row may have: a quote that is never closed must not read the whole file into memory.
 const ROW_BYTES: usize = 1 << 20;
 
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
 /// Why a file cannot be read (further).
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -97,13 +100,21 @@ fn unreadable(error: &csv::Error) -> Unreadable {
     Unreadable(format!("the file cannot be read{line}: {cause}"))
 }
 
-/// The bytes of the file; gzip is told by its first two bytes (RFC 1952 section 2.3.1).
-fn unpacked(mut file: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let mut start = Vec::with_capacity(2);
-    file.by_ref().take(2).read_to_end(&mut start)?;
-    let packed = start == [0x1f, 0x8b];
-    let whole = io::Cursor::new(start).chain(file);
-    Ok(if packed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+/// The text of the file: unpacked, if its first two bytes say gzip (RFC 1952 section 2.3.1), and without the byte order
+/// mark that spreadsheets put before it.
+fn unpacked(file: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let (start, rest) = first(file, GZIP.len())?;
+    let whole = io::Cursor::new(start.clone()).chain(rest);
+    let text: Box<dyn Read + Send> = if start == GZIP { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
+    let (start, rest) = first(text, BYTE_ORDER_MARK.len())?;
+    Ok(if start == BYTE_ORDER_MARK { rest } else { Box::new(io::Cursor::new(start).chain(rest)) })
+}
+
+/// The first bytes of a file, and the rest of it.
+fn first(mut file: Box<dyn Read + Send>, bytes: usize) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut start = Vec::with_capacity(bytes);
+    file.by_ref().take(bytes as u64).read_to_end(&mut start)?;
+    Ok((start, file))
 }
 
 /// A reader that fails where one row has more bytes than it may.
