@@ -1,0 +1,26 @@
+# What to do with the project; `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-unit lint-strict deny bench-append
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: ## Build, and serve a small catalogue on 127.0.0.1:8080
+	cargo run --locked --package server --bin colophon -- serve --demo
+
+test: ## Run every test
+	cargo test --locked --workspace
+
+test-unit: ## Run the tests that need no process of their own
+	cargo test --locked --workspace --exclude tests --lib
+
+lint-strict: ## Check format and lints; every warning is an error
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+deny: ## Check licences, advisories and sources of dependencies (installs cargo-deny into target/)
+	cargo install --locked --root target/tools cargo-deny
+	target/tools/bin/cargo-deny check
+
+bench-append: ## Durable appends per second, beside group commit to a plain file
+	cargo run --locked --release --package bench -- append
