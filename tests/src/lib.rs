@@ -1,1 +1,15 @@
-//! tests
+//! Tests of the whole: the real binary over HTTP, its crashes, its files, and the rules of the code itself.
+
+#![cfg(test)]
+
+mod api;
+mod architecture;
+mod auth;
+mod colophon;
+mod concurrency;
+mod crash;
+mod data_directory;
+mod import;
+mod manners;
+mod operations;
+mod shared;
