@@ -49,7 +49,8 @@ fn a_wrong_configuration_is_named_before_anything_is_done() {
     assert!(!data.exists());
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_colophon"));
-    let failed = command.env_clear().env("COLOPHON_QUERIES__WAIT_MS", "soon").args(["config", "check"]).output().unwrap();
+    let failed =
+        command.env_clear().env("COLOPHON_QUERIES__WAIT_MS", "soon").args(["config", "check"]).output().unwrap();
     let error = text(&failed.stderr);
     assert!(error.contains("COLOPHON_QUERIES__WAIT_MS") && error.contains("`queries.wait_ms`"), "{error}");
 

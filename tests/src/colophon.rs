@@ -3,6 +3,7 @@
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -138,6 +139,13 @@ impl Colophon {
     /// A read that shows at least what `position` says.
     pub async fn get_at(&self, path: &str, position: u64) -> Answer {
         answer(self.anonymous(Method::GET, path).header("Colophon-Min-Position", position)).await
+    }
+
+    /// Every sample of the metrics, by name and labels.
+    pub async fn metrics(&self) -> BTreeMap<String, f64> {
+        let text = self.get("/metrics").await.body;
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        samples.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {

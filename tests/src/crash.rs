@@ -1,7 +1,8 @@
 //! Kills under load: what was acknowledged is there, and a repeated key has one effect.
 
-use crate::colophon::{Colophon, book, isbn};
+use crate::colophon::{Colophon, answer, book, isbn};
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -63,14 +64,16 @@ async fn ten_kills_lose_nothing_that_was_acknowledged() {
         let acknowledged = sent.iter().filter(|sent| sent.acknowledged.is_some()).count();
         assert!(acknowledged > 0, "nothing was written before the kill");
         // Every write again, with its key: the acknowledged ones get the same bytes, the others their one effect.
-        for Sent { path, key, body, acknowledged } in &sent {
-            let request = colophon.manager(Method::POST, path).header("Idempotency-Key", key).json(body);
-            let again = crate::colophon::answer(request).await;
+        let again = stream::iter(&sent).for_each_concurrent(WRITERS as usize, async |sent| {
+            let request =
+                colophon.manager(Method::POST, &sent.path).header("Idempotency-Key", &sent.key).json(&sent.body);
+            let again = answer(request).await;
             assert!(matches!(again.status, 200 | 201), "{again:?}");
-            if let Some((status, body)) = acknowledged {
-                assert_eq!((again.status, &again.body), (*status, body), "{key}");
+            if let Some((status, body)) = &sent.acknowledged {
+                assert_eq!((again.status, &again.body), (*status, body), "{}", sent.key);
             }
-        }
+        });
+        again.await;
         adjustments += sent.iter().filter(|sent| sent.path.ends_with("adjustments")).count() as u64;
         let position = colophon.adjust(&common, 1).await.position();
         adjustments += 1;

@@ -1,1 +1,105 @@
-//! Later.
+//! The data directory: one server's at a time, of a known format, and views that may be thrown away.
+
+use crate::colophon::{Colophon, isbn, run, said};
+use reqwest::Method;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_second_server_is_told_who_has_the_directory() {
+    let colophon = Colophon::start().await;
+    let second = colophon.tool(&["serve", "--listen", "127.0.0.1:0"]);
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && error.contains("in use by process") && error.contains("--data-dir"), "{error}");
+    assert_eq!(colophon.get("/livez").await.status, 200);
+    let mode = |name: &str| std::fs::metadata(colophon.data().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("admin.sock"), mode("keys/signing.pem")), (0o700, 0o600, 0o600));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let colophon = Colophon::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let second = run(&["serve", "--listen", &colophon.address, "--data-dir", data.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && error.contains(&colophon.address), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_directory_or_log_is_refused_with_the_reason() {
+    let directory = Colophon::start().await.stop();
+    let data = directory.path().join("data");
+    std::fs::write(data.join("format"), "7\n").unwrap();
+    for command in
+        [&["serve"][..], &["token", "--subject", "me", "--role", "admin"], &["import", "stock", "Cargo.toml"]]
+    {
+        let refused = run(&[command, &["--data-dir", data.to_str().unwrap()]].concat());
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && error.contains("format 7, this program knows up to 1"),
+            "{}",
+            said(&refused)
+        );
+    }
+    std::fs::write(data.join("format"), "1\n").unwrap();
+    std::fs::write(data.join("log.sqlite"), "not a log at all, and longer than a header ".repeat(100)).unwrap();
+    let refused = run(&["serve", "--data-dir", data.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not an event log"), "{}", said(&refused));
+}
+
+#[tokio::test]
+async fn views_are_built_anew_from_the_log() {
+    let colophon = Colophon::start().await;
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        ids.push(colophon.register(&isbn(n)).await);
+    }
+    let position = colophon.adjust(&ids[3], 5).await.position();
+    let reads = async |colophon: &Colophon| {
+        let mut bodies = Vec::new();
+        for path in ["/v1/books?limit=100", &format!("/v1/stock/{}", ids[3]), &format!("/v1/stock/{}/ledger", ids[3])] {
+            bodies.push(colophon.get_at(path, position).await.body);
+        }
+        bodies
+    };
+    let before = reads(&colophon).await;
+    let data = colophon.data();
+    let mut directory = colophon.stop();
+    for damage in ["deleted", "overwritten"] {
+        for name in ["views.sqlite-wal", "views.sqlite-shm", "views.sqlite"] {
+            let _ = std::fs::remove_file(data.join(name));
+        }
+        if damage == "overwritten" {
+            std::fs::write(data.join("views.sqlite"), "no database ".repeat(1_000)).unwrap();
+        }
+        let colophon = Colophon::start_with(directory, &[], &[]).await;
+        assert_eq!(reads(&colophon).await, before, "{damage}");
+        directory = colophon.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_never_served() {
+    let colophon = Colophon::start().await;
+    let id = colophon.register(&isbn(1)).await;
+    let data = colophon.data();
+    let directory = colophon.stop();
+    // One byte of the title, wherever it lies: the events table, or the write-ahead log.
+    for name in ["log.sqlite", "log.sqlite-wal"] {
+        let Ok(mut bytes) = std::fs::read(data.join(name)) else { continue };
+        for place in 0..bytes.len().saturating_sub(8) {
+            if bytes[place..].starts_with(b"A title\"") {
+                bytes[place] = b'B';
+            }
+        }
+        std::fs::write(data.join(name), bytes).unwrap();
+    }
+    let colophon = Colophon::start_with(directory, &[], &[("COLOPHON_QUERIES__WAIT_MS", "100")]).await;
+    let change = colophon.manager(Method::PATCH, &format!("/v1/books/{id}")).header("If-Match", "\"1\"");
+    let answer = crate::colophon::answer(change.json(&serde_json::json!({"title": "New"}))).await;
+    // SQLite's own checksum of the write-ahead log drops the torn commit; in the table it is ours that tells.
+    assert!(matches!(answer.status, 404 | 503), "{answer:?}");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(!colophon.get(&format!("/v1/books/{id}")).await.body.contains("B title"));
+}

@@ -7,6 +7,7 @@ use domain::stock::{self, Copies, Delta, Location, OrderId, Reason};
 use domain::{Command, Rejection, State};
 use platform::event_log::fault::{Fault, FaultyLog};
 use platform::event_log::memory::MemoryLog;
+use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{Append, BodyHash, CommandId, Decision, LogId, Position, RecordedEvent, Revision};
 use platform::seam::Timestamp;
 use proptest::prelude::*;
@@ -398,4 +399,33 @@ async fn holds_are_copies_that_others_cannot_have() {
     let (first, second, third) = tokio::join!(reserve(2), reserve(3), reserve(4));
     assert!(first.unwrap().outcome.is_ok() && second.unwrap().outcome.is_ok());
     assert!(not_enough(&third));
+}
+
+/// The real log, whose commits take their time: what is decided meanwhile shares the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_writers_to_one_book_share_commits() {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let seam = platform::seam::Seam::system();
+    let log = SqliteLog::open(&directory.path().join("log"), &seam).await.unwrap();
+    let (dispatcher, _) = Dispatcher::start(Arc::new(log), seam, Settings::default(), CancellationToken::new());
+    let mut writers = JoinSet::new();
+    for writer in 0..64 {
+        let dispatcher = dispatcher.clone();
+        writers.spawn(async move {
+            for n in 0..50 {
+                let answer = dispatcher.send(adjust(1 + writer * 50 + n, 1, 1)).await.unwrap();
+                assert!(answer.outcome.is_ok());
+            }
+        });
+    }
+    writers.join_all().await;
+    let text = metrics.render();
+    let count = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let (events, commits) = (count("log_events_total "), count("log_commits_total "));
+    assert_eq!(events, 64 * 50);
+    assert!(events >= commits * 8, "{events} events in {commits} commits");
 }
