@@ -122,10 +122,10 @@ impl Door {
     async fn admit(&self, mut request: Request, next: Next, endpoint: &str, context: &TraceContext) -> Response {
         let limits = self.front.limits;
         let refusal = match within_bounds(&request, &limits) {
-            Ok(()) => self.judge(endpoint, &mut request),
-            Err(problem) => Err(problem.into_response()),
+            Ok(()) => self.judge(endpoint, &mut request).err().map(Denied::into_response),
+            Err(problem) => Some(problem.into_response()),
         };
-        if let Err(refusal) = refusal {
+        if let Some(refusal) = refusal {
             return refusal;
         }
         // Monitoring gets in however full it is.
@@ -149,12 +149,12 @@ impl Door {
     }
 
     /// Refuses those who may not, and notes who the others are.
-    fn judge(&self, endpoint: &str, request: &mut Request) -> Result<(), Response> {
+    fn judge(&self, endpoint: &str, request: &mut Request) -> Result<(), Denied> {
         let access = match look_up(endpoint, request.method()) {
             // No such route, or not with this method: the router says so.
             Verdict::OtherMethod => return Ok(()),
             Verdict::Unlisted if endpoint == "unmatched" => return Ok(()),
-            Verdict::Unlisted => return Err(forbidden().into_response()),
+            Verdict::Unlisted => return Err(Denied::Forbidden),
             Verdict::Listed(access) => access,
         };
         if access == Access::Operational {
@@ -162,10 +162,10 @@ impl Door {
         }
         let principal = self.principal(request.headers())?;
         match (access, &principal) {
-            (Access::Read, None) if !self.front.public_reads => return Err(no_token()),
-            (Access::Roles(_), None) => return Err(no_token()),
+            (Access::Read, None) if !self.front.public_reads => return Err(Denied::NoToken),
+            (Access::Roles(_), None) => return Err(Denied::NoToken),
             (Access::Roles(roles), Some(principal)) if !has_one(principal, roles) => {
-                return Err(forbidden().into_response());
+                return Err(Denied::Forbidden);
             }
             _ => {}
         }
@@ -176,16 +176,17 @@ impl Door {
     }
 
     /// The bearer of the request's token (RFC 6750 section 2.1); a token that is not valid is refused wherever it comes.
-    fn principal(&self, headers: &HeaderMap) -> Result<Option<Principal>, Response> {
+    fn principal(&self, headers: &HeaderMap) -> Result<Option<Principal>, Denied> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let bearer = value.to_str().ok().filter(|_| values.next().is_none()).and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
-        let token = bearer.ok_or_else(|| invalid_token("`Authorization` holds other than one `Bearer <token>`"))?;
+        let token = bearer
+            .ok_or_else(|| Denied::InvalidToken("`Authorization` holds other than one `Bearer <token>`".to_owned()))?;
         let now = self.front.seam.clock.now();
-        self.front.verifier.verify(token, now).map(Some).map_err(|error| invalid_token(&error.to_string()))
+        self.front.verifier.verify(token, now).map(Some).map_err(|error| Denied::InvalidToken(error.to_string()))
     }
 }
 
@@ -249,20 +250,26 @@ fn render(mut response: Response, trace_id: &str) -> Response {
     Response::from_parts(parts, Body::from(problem.body(trace_id)))
 }
 
-fn no_token() -> Response {
-    challenge(Problem::new(Rule::Unauthenticated, "this call needs a token: `Authorization: Bearer <token>`"), "Bearer")
+/// Why somebody may not.
+enum Denied {
+    NoToken,
+    InvalidToken(String),
+    Forbidden,
 }
 
-fn invalid_token(why: &str) -> Response {
-    challenge(Problem::new(Rule::Unauthenticated, why), "Bearer error=\"invalid_token\"")
-}
-
-fn challenge(problem: Problem, scheme: &'static str) -> Response {
-    ([(WWW_AUTHENTICATE, HeaderValue::from_static(scheme))], problem).into_response()
-}
-
-fn forbidden() -> Problem {
-    Problem::new(Rule::Forbidden, "none of the token's roles may do this")
+impl IntoResponse for Denied {
+    /// What is denied for want of a token says how to bring one (RFC 6750 section 3).
+    fn into_response(self) -> Response {
+        let (challenge, why) = match self {
+            Self::Forbidden => {
+                return Problem::new(Rule::Forbidden, "none of the token's roles may do this").into_response();
+            }
+            Self::NoToken => ("Bearer", "this call needs a token: `Authorization: Bearer <token>`".to_owned()),
+            Self::InvalidToken(why) => ("Bearer error=\"invalid_token\"", why),
+        };
+        let problem = Problem::new(Rule::Unauthenticated, why);
+        ([(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))], problem).into_response()
+    }
 }
 
 fn overloaded() -> Problem {

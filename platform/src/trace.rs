@@ -59,7 +59,7 @@ fn hex(bytes: &[u8; 16]) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |place: usize| {
         let byte = bytes[place / 2];
-        DIGITS[usize::from(if place % 2 == 0 { byte >> 4 } else { byte & 15 })]
+        DIGITS[usize::from(if place.is_multiple_of(2) { byte >> 4 } else { byte & 15 })]
     };
     std::array::from_fn(digit)
 }

@@ -1,5 +1,7 @@
 //! The command line by itself: what it teaches, and what it says of a configuration.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::process::{Command, Output};
 
 fn colophon(arguments: &[&str]) -> Output {

@@ -84,8 +84,8 @@ async fn bad_changes_name_the_rule() {
     let adjustments = format!("{of_stock}/adjustments");
     let (patch, put, post) = (Method::PATCH, Method::PUT, Method::POST);
     let title = json!({"title": "T"});
-    let cases: [(&Method, &str, Option<&str>, Value, u16, &str); 24] = [
-        (&patch, &of_book, None, title.clone(), 428, "precondition_required"),
+    let cases = [
+        (&patch, of_book.as_str(), None, title.clone(), 428, "precondition_required"),
         (&patch, &of_book, Some("\"2\""), title.clone(), 412, "precondition_failed"),
         (&patch, &of_book, Some("\"0\""), title.clone(), 412, "precondition_failed"),
         (&patch, &of_book, Some("W/\"1\""), title.clone(), 412, "precondition_failed"),

@@ -52,7 +52,7 @@ fn on_hand(loaded: &Loaded) -> u64 {
 fn offer_cold(machine: &mut Machine, request: Request, reply: &'static str, loaded: Loaded) {
     let stream = request.stream.clone();
     assert_eq!(machine.offer(request, reply), Offer::Queued);
-    assert_eq!(machine.loads(), [stream.clone()]);
+    assert_eq!(machine.loads(), std::slice::from_ref(&stream));
     let step = machine.loaded(&stream, Ok(loaded));
     assert!(step.answers.is_empty());
 }

@@ -60,8 +60,8 @@ impl Table {
         Ok(Self { rows, budget, columns, width: header.len(), record: ByteRecord::new() })
     }
 
-    /// The next row with the line where it begins, or what is wrong with that row.
-    pub(crate) fn next_row(&mut self) -> Result<Option<(u64, Result<Fields<'_>, String>)>, Unreadable> {
+    /// The next row.
+    pub(crate) fn next_row(&mut self) -> Result<Option<Line<'_>>, Unreadable> {
         self.budget.set(ROW_BYTES);
         if !self.rows.read_byte_record(&mut self.record).map_err(|error| unreadable(&error))? {
             return Ok(None);
@@ -75,6 +75,9 @@ impl Table {
         Ok(Some((line, fields)))
     }
 }
+
+/// The line where a row begins, and its fields, or what is wrong with the row.
+pub(crate) type Line<'a> = (u64, Result<Fields<'a>, String>);
 
 /// The fields of a row, by column.
 pub(crate) struct Fields<'a> {

@@ -146,7 +146,7 @@ fn number(part: Option<&str>, digits: usize) -> Result<Option<u16>, Invalid> {
 }
 
 fn days(year: u16, month: Option<u8>) -> u8 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         Some(2) if leap => 29,
         Some(2) => 28,
