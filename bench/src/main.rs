@@ -1,0 +1,44 @@
+//! Speed against limits and peers: one command each, peer and ours in turns within one run.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod append;
+mod file_log;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Measures Colophon beside a limit or a peer.
+#[derive(Parser)]
+struct Cli {
+    /// Rounds of each side; they take turns, since a machine is never equally busy.
+    #[arg(long, global = true, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds per round.
+    #[arg(long, global = true, default_value_t = 3.0)]
+    seconds: f64,
+    /// Where files are written: on the disk that is to be measured.
+    #[arg(long, global = true, default_value = "target/bench")]
+    directory: PathBuf,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Durable appends: commands of one event each through dispatcher and SQLite log, beside group commit to a plain file.
+    Append {
+        /// Writers at once; each waits for its answer before it writes again.
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Cli { rounds, seconds, directory, what } = Cli::parse();
+    std::fs::create_dir_all(&directory)?;
+    match what {
+        What::Append { writers } => append::run(&directory, rounds, seconds, writers).await,
+    }
+}
