@@ -2,15 +2,16 @@
 
 use super::seal::{self, Head, Heads, seal};
 use super::{
-    Append, BodyHash, CommandId, Envelope, EventId, EventLog, LogError, LogId, Position, RecordedEvent, Revision,
-    StreamId, Verdict,
+    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, LogError, LogId, Position, RecordedEvent,
+    Revision, StreamId, Verdict,
 };
 use crate::seam::{Seam, Timestamp};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
+use lru::LruCache;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
-use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -32,7 +33,19 @@ const FORMAT: i32 = 1;
 const READERS: u32 = 4;
 
 /// How long a statement waits for a lock of another process.
-const BUSY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Streams whose ends the writer remembers.
+const REMEMBERED_HEADS: NonZeroUsize = NonZeroUsize::new(65_536).expect("it is not zero");
+
+/// How often a batch is judged anew because the log was not as remembered.
+const ATTEMPTS: usize = 10;
+
+/// Pages that the write-ahead log grows to before they are moved into the database, which the writer waits for.
+const CHECKPOINT_PAGES: &str = "4096";
+
+/// Kibibytes of pages that the writer keeps in memory, negative as SQLite wants it: what a batch changes has to fit.
+const CACHE_KIB: &str = "-16384";
 
 const CREATE: [&str; 3] = [
     "CREATE TABLE log (id BLOB NOT NULL) STRICT",
@@ -64,13 +77,15 @@ const HEADS: &str = "
     UNION ALL
     SELECT 'command', events.* FROM json_each(?2) AS asked CROSS JOIN events ON events.id = unhex(asked.value)";
 
-/// How many rows an INSERT has: few sizes keep the statements prepared.
-const INSERT_SIZES: [usize; 5] = [256, 64, 16, 4, 1];
+/// How many rows an INSERT has room for; few sizes keep the statements prepared.
+const INSERT_SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
+/// Writes as many rows as are bound; the others are all NULL. On a conflict the transaction is rolled back, so that
+/// SQLite need not keep a journal of the statement beside that of the transaction.
 static INSERTS: LazyLock<[Arc<str>; 5]> = LazyLock::new(|| {
     INSERT_SIZES.map(|rows| {
         let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-        format!("INSERT INTO events VALUES {values}").into()
+        format!("INSERT OR ROLLBACK INTO events SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL").into()
     })
 });
 
@@ -120,7 +135,9 @@ impl SqliteLog {
             .filename(path)
             .create_if_missing(true)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
+            .busy_timeout(PATIENCE)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("cache_size", CACHE_KIB);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
         let (application, tables): (i32, i64) = sqlx::query_as(
             "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
@@ -147,7 +164,7 @@ impl SqliteLog {
         let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await.map_err(failed)?;
         Ok(Self {
             id: LogId(id),
-            writer: Arc::new(Mutex::new(Writer { connection, failed: None })),
+            writer: Arc::new(Mutex::new(Writer::new(connection, Position(head.cast_unsigned())))),
             readers,
             head: watch::Sender::new(Position(head.cast_unsigned())),
         })
@@ -202,55 +219,122 @@ async fn create(connection: &mut SqliteConnection, path: &Path, seam: &Seam) -> 
     std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(sqlx::Error::Io)
 }
 
+/// The one writer of this process. It remembers where the log and its streams end, which holds as long as nobody else
+/// writes; whoever does takes a position that the next batch wants, and so is noticed.
 struct Writer {
     connection: SqliteConnection,
+    position: Position,
+    heads: LruCache<StreamId, Head>,
     /// Why it takes no more appends.
     failed: Option<String>,
 }
 
+/// What became of writing a batch.
+enum Written {
+    Committed,
+    /// Nothing was written: a position, revision or event id was there already.
+    Taken,
+}
+
 impl Writer {
+    fn new(connection: SqliteConnection, position: Position) -> Self {
+        let heads = LruCache::new(REMEMBERED_HEADS);
+        Self { connection, position, heads, failed: None }
+    }
+
     async fn append(&mut self, batch: Vec<Append>) -> Result<(Vec<Verdict>, Position), LogError> {
         if let Some(reason) = &self.failed {
             return Err(LogError::Fatal(reason.clone()));
         }
-        // Until something is written, a failure leaves the log as it was: the transaction is rolled back when dropped.
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-        let heads = heads(&mut transaction, &batch).await?;
-        let (verdicts, events) = seal(&heads, batch);
-        let Some(last) = events.last().map(|event| event.position) else {
-            transaction.rollback().await.map_err(unavailable)?;
-            return Ok((verdicts, heads.position));
-        };
+        let mut heads = self.remembered(&batch).await?;
+        for _ in 0..ATTEMPTS {
+            let (verdicts, events) = seal(&heads, batch.clone());
+            let written = if events.is_empty() { self.confirm().await? } else { self.write(&events).await? };
+            if matches!(written, Written::Committed) {
+                self.remember(&events);
+                return Ok((verdicts, self.position));
+            }
+            // A repeat of a command, or somebody else's event: from here on only what is in the file counts.
+            self.heads.clear();
+            let streams = batch.iter().map(|append| &append.stream);
+            heads = look_up(&mut self.connection, streams, batch.iter().flat_map(|append| &append.decisions)).await?;
+            self.position = heads.position;
+        }
+        Err(LogError::Unavailable("somebody else keeps writing to the event log".to_owned()))
+    }
+
+    /// What a batch touches, from memory as far as it is there. Commands with events are left out: if one of them is in
+    /// the log, its first event's id is taken.
+    async fn remembered(&mut self, batch: &[Append]) -> Result<Heads, LogError> {
+        let unknown: Vec<_> =
+            batch.iter().map(|append| &append.stream).filter(|stream| !self.heads.contains(stream)).collect();
+        let eventless: Vec<_> =
+            batch.iter().flat_map(|append| &append.decisions).filter(|decision| decision.events.is_empty()).collect();
+        let mut heads = Heads::default();
+        if !unknown.is_empty() || !eventless.is_empty() {
+            heads = look_up(&mut self.connection, unknown.iter().copied(), eventless).await?;
+            for stream in unknown {
+                self.heads.put(stream.clone(), heads.streams.get(stream).copied().unwrap_or_default());
+            }
+        }
+        heads.position = self.position;
+        let head = |append: &Append| Some((append.stream.clone(), *self.heads.get(&append.stream)?));
+        heads.streams = batch.iter().filter_map(head).collect();
+        Ok(heads)
+    }
+
+    fn remember(&mut self, events: &[RecordedEvent]) {
+        for event in events {
+            let head = Head { revision: event.revision, checksum: event.checksum };
+            self.heads.put(event.stream.clone(), head);
+            self.position = event.position;
+        }
+    }
+
+    /// Whether the log still ends where this writer remembers, which is what verdicts without events rest on.
+    async fn confirm(&mut self) -> Result<Written, LogError> {
+        let end: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events")
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(unavailable)?;
+        Ok(if end.cast_unsigned() == self.position.0 { Written::Committed } else { Written::Taken })
+    }
+
+    async fn write(&mut self, events: &[RecordedEvent]) -> Result<Written, LogError> {
         let started = Instant::now();
-        let written = async {
-            insert(&mut transaction, &events).await?;
-            transaction.commit().await
-        };
-        if let Err(error) = written.await {
-            // After a failed fsync nobody knows what is on the disk, a second try least of all (Rebello et al., "Can
-            // applications recover from fsync failures?", 2020): only a restart, which reads the file again, tells.
-            self.failed = Some(error.to_string());
-            return Err(LogError::Fatal(error.to_string()));
+        let written = insert(&mut self.connection, events).await;
+        match written {
+            Ok(()) => {}
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+                return Ok(Written::Taken);
+            }
+            Err(error) if matches!(code(&error), Some(BUSY | LOCKED)) => return Err(unavailable(error)),
+            Err(error) => {
+                // After a failed fsync nobody knows what is on the disk, a second try least of all (Rebello et al., "Can
+                // applications recover from fsync failures?", 2020): only a restart, which reads the file again, tells.
+                self.failed = Some(error.to_string());
+                return Err(LogError::Fatal(error.to_string()));
+            }
         }
         metrics::histogram!("log_commit_milliseconds").record(started.elapsed().as_secs_f64() * 1e3);
         metrics::counter!("log_commits_total").increment(1);
         metrics::counter!("log_events_total").increment(events.len() as u64);
-        Ok((verdicts, last))
+        Ok(Written::Committed)
     }
 }
 
-async fn heads(connection: &mut SqliteConnection, batch: &[Append]) -> Result<Heads, LogError> {
-    let streams: Vec<_> = batch.iter().map(|append| append.stream.as_str()).collect();
-    let mut first_ids = String::from("[");
-    for decision in batch.iter().flat_map(|append| &append.decisions) {
-        let separator = if first_ids.len() > 1 { "," } else { "" };
-        let id = EventId::of(decision.command_id, 0).0;
-        write!(first_ids, "{separator}\"{}\"", id.simple()).expect("writing to a string cannot fail");
-    }
-    first_ids.push(']');
+/// Reads where the log and streams end, and which commands are in it, all of one moment.
+async fn look_up<'a>(
+    connection: &mut SqliteConnection,
+    streams: impl IntoIterator<Item = &'a StreamId>,
+    decisions: impl IntoIterator<Item = &'a Decision>,
+) -> Result<Heads, LogError> {
+    let streams: Vec<_> = streams.into_iter().map(StreamId::as_str).collect();
+    let first_id = |decision: &Decision| EventId::of(decision.command_id, 0).0.simple().to_string();
+    let first_ids: Vec<_> = decisions.into_iter().map(first_id).collect();
     let rows = sqlx::query(HEADS)
         .bind(serde_json::to_string(&streams).expect("strings can be written as JSON"))
-        .bind(first_ids)
+        .bind(serde_json::to_string(&first_ids).expect("strings can be written as JSON"))
         .fetch_all(connection)
         .await
         .map_err(unavailable)?;
@@ -272,31 +356,39 @@ async fn heads(connection: &mut SqliteConnection, batch: &[Append]) -> Result<He
     Ok(heads)
 }
 
-async fn insert(connection: &mut SqliteConnection, mut events: &[RecordedEvent]) -> Result<(), sqlx::Error> {
-    for (size, statement) in INSERT_SIZES.into_iter().zip(INSERTS.iter()) {
-        while let Some((rows, rest)) = events.split_at_checked(size) {
-            events = rest;
-            let mut query = sqlx::query(AssertSqlSafe(Arc::clone(statement)));
-            for event in rows {
-                query = query
-                    .bind(event.position.0.cast_signed())
-                    .bind(event.stream.as_str())
-                    .bind(event.revision.0.cast_signed())
-                    .bind(event.envelope.id.0)
-                    .bind(event.envelope.command_id.0)
-                    .bind(event.envelope.body_hash.0.as_slice())
-                    .bind(event.envelope.event_type.as_str())
-                    .bind(event.envelope.version)
-                    .bind(event.envelope.recorded_at.0)
-                    .bind(event.envelope.traceparent.as_str())
-                    .bind(event.data.as_ref())
-                    .bind(event.previous_checksum.cast_signed())
-                    .bind(event.checksum.cast_signed());
-            }
-            query.execute(&mut *connection).await?;
-        }
+/// Writes and commits: one statement is its own transaction, several get one around them.
+async fn insert(connection: &mut SqliteConnection, events: &[RecordedEvent]) -> Result<(), sqlx::Error> {
+    let [.., most] = INSERT_SIZES;
+    if events.len() <= most {
+        return insert_rows(connection, events).await;
     }
-    Ok(())
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for rows in events.chunks(most) {
+        insert_rows(&mut transaction, rows).await?;
+    }
+    transaction.commit().await
+}
+
+async fn insert_rows(connection: &mut SqliteConnection, rows: &[RecordedEvent]) -> Result<(), sqlx::Error> {
+    let size = INSERT_SIZES.iter().position(|size| *size >= rows.len()).expect("more rows are written in chunks");
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[size])));
+    for event in rows {
+        query = query
+            .bind(event.position.0.cast_signed())
+            .bind(event.stream.as_str())
+            .bind(event.revision.0.cast_signed())
+            .bind(event.envelope.id.0)
+            .bind(event.envelope.command_id.0)
+            .bind(event.envelope.body_hash.0.as_slice())
+            .bind(event.envelope.event_type.as_str())
+            .bind(event.envelope.version)
+            .bind(event.envelope.recorded_at.0)
+            .bind(event.envelope.traceparent.as_str())
+            .bind(event.data.as_ref())
+            .bind(event.previous_checksum.cast_signed())
+            .bind(event.checksum.cast_signed());
+    }
+    query.execute(connection).await.map(drop)
 }
 
 /// Reads a row of `events` behind one other column.
@@ -328,7 +420,9 @@ fn event(row: &SqliteRow) -> Result<RecordedEvent, LogError> {
     })
 }
 
-/// SQLite's result codes for a damaged file and for one of another kind (<https://www.sqlite.org/rescode.html>).
+/// SQLite's primary result codes that are told apart (<https://www.sqlite.org/rescode.html>).
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
 const CORRUPT: i32 = 11;
 const NOT_A_DATABASE: i32 = 26;
 

@@ -44,6 +44,30 @@ async fn a_log_is_what_it_was_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_writer_notices_another_one_on_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) = (four_events(&directory).await, opened(&directory).await);
+    let appended = |revision, position| Verdict::Appended { revision: Revision(revision), position: Position(position) };
+    // To another stream: both events are there, in one order.
+    assert_eq!(other.append(vec![append("c", 0, vec![decision(3, 1)])]).await.unwrap(), [appended(1, 5)]);
+    assert_eq!(one.append(vec![append("d", 0, vec![decision(4, 1)])]).await.unwrap(), [appended(1, 6)]);
+    // To the same stream: what was decided without knowing the other's event is in conflict …
+    assert_eq!(other.append(vec![append("a", 3, vec![decision(5, 1)])]).await.unwrap(), [appended(4, 7)]);
+    assert_eq!(one.append(vec![append("a", 3, vec![decision(6, 1)])]).await.unwrap(), [Verdict::Conflict]);
+    // … and so is what came to no events.
+    assert_eq!(other.append(vec![append("a", 4, vec![decision(7, 1)])]).await.unwrap(), [appended(5, 8)]);
+    assert_eq!(one.append(vec![append("a", 4, vec![decision(8, 0)])]).await.unwrap(), [Verdict::Conflict]);
+    // What was decided knowing it fits, whatever the writer remembers.
+    assert_eq!(other.append(vec![append("a", 5, vec![decision(9, 1)])]).await.unwrap(), [appended(6, 9)]);
+    assert_eq!(one.append(vec![append("a", 6, vec![decision(10, 0)])]).await.unwrap(), [appended(6, 9)]);
+    // A command that the other took is a repeat.
+    let repeated = one.append(vec![append("b", 1, vec![decision(9, 1)]), append("e", 0, vec![decision(11, 1)])]).await.unwrap();
+    assert!(matches!(&repeated[0], Verdict::Repeated { first } if first.position == Position(9)), "{repeated:?}");
+    assert_eq!(repeated[1], appended(1, 10));
+    assert_eq!(one.read_all(Position(0), 100).await.unwrap().len(), 10);
+}
+
+#[tokio::test]
 async fn commits_are_synchronous() {
     let directory = tempfile::tempdir().unwrap();
     let log = opened(&directory).await;
@@ -92,6 +116,9 @@ async fn nothing_is_built_upon_a_damaged_head() {
     let directory = tempfile::tempdir().unwrap();
     let log = four_events(&directory).await;
     execute(&log, "UPDATE events SET data = x'00' WHERE position = 3").await;
+    // The writer remembers what it wrote; the next one has to read it.
+    drop(log);
+    let log = opened(&directory).await;
     let refused = log.append(vec![append("a", 3, vec![decision(3, 1)])]).await;
     assert!(matches!(refused, Err(LogError::Damaged { position: 3, .. })), "{refused:?}");
     assert!(log.read_stream(&StreamId::new("a"), Revision(3), 10).await.is_err());
