@@ -57,9 +57,10 @@ pub struct CommandId(pub Uuid);
 pub struct EventId(pub Uuid);
 
 impl EventId {
-    /// The id of the `n`-th event (from 0) of a command: UUIDv5 with the command's id as its name space.
+    /// The id of the `n`-th event (from 0) of a command: the command's own, with `n` in its last four bytes. So events of
+    /// commands whose ids follow the time lie side by side in an index, and a batch touches few of its pages.
     pub fn of(command: CommandId, n: u32) -> Self {
-        Self(Uuid::new_v5(&command.0, &n.to_be_bytes()))
+        Self(Uuid::from_u128(command.0.as_u128() ^ u128::from(n)))
     }
 }
 

@@ -42,9 +42,12 @@ impl Seam {
         (Self { clock: clock.clone(), chance: Arc::new(SeededChance(AtomicU64::new(seed))) }, clock)
     }
 
-    /// A random (version 4) UUID.
+    /// A new UUID: random, and ordered by the millisecond of its making (version 7, RFC 9562 section 5.7).
     pub fn uuid(&self) -> Uuid {
-        Builder::from_random_bytes(self.chance.bytes()).into_uuid()
+        let millis = u64::try_from(self.clock.now().0.div_euclid(1_000)).unwrap_or_default();
+        let bytes = self.chance.bytes();
+        let random = bytes.last_chunk().expect("sixteen bytes end with ten");
+        Builder::from_unix_timestamp_millis(millis, random).into_uuid()
     }
 }
 

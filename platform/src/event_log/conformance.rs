@@ -18,7 +18,7 @@ pub(super) async fn run(open: impl AsyncFn(&str) -> Arc<dyn EventLog>) {
 
 /// An event of a command.
 pub(super) fn event(command: u128, n: u32, data: &[u8]) -> NewEvent {
-    let command_id = CommandId(Uuid::from_u128(command));
+    let command_id = command_id(command);
     NewEvent {
         envelope: Envelope {
             id: EventId::of(command_id, n),
@@ -37,7 +37,12 @@ pub(super) fn event(command: u128, n: u32, data: &[u8]) -> NewEvent {
 pub(super) fn decision(command: u128, events: u32) -> Decision {
     let data = format!("{{\"command\":{command}}}");
     let events = (0..events).map(|n| event(command, n, data.as_bytes())).collect();
-    Decision { command_id: CommandId(Uuid::from_u128(command)), events }
+    Decision { command_id: command_id(command), events }
+}
+
+/// Ids of commands that are no more alike than real ones.
+pub(super) fn command_id(command: u128) -> CommandId {
+    CommandId(Uuid::from_u128(command << 32))
 }
 
 pub(super) fn append(stream: &str, expected: u64, decisions: Vec<Decision>) -> Append {

@@ -1,7 +1,7 @@
 //! Sealing: what holds for any batches, and what an altered record looks like.
 
 use super::*;
-use crate::event_log::conformance::{append, decision, event};
+use crate::event_log::conformance::{append, command_id, decision, event};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -70,7 +70,7 @@ fn every_field_is_under_the_checksum() {
         |event| event.revision.0 += 1,
         |event| event.position.0 += 1,
         |event| event.envelope.id = EventId::of(event.envelope.command_id, 9),
-        |event| event.envelope.command_id = CommandId(event.envelope.id.0),
+        |event| event.envelope.command_id = command_id(9),
         |event| event.envelope.body_hash.0[31] ^= 1,
         |event| event.envelope.event_type.push(' '),
         |event| event.envelope.version += 1,
@@ -138,13 +138,9 @@ fn a_command_twice_in_one_append_is_decided_again() {
 fn the_checksum_stays_what_it_is() {
     let event = seal(
         &Heads::default(),
-        vec![append(
-            "a",
-            0,
-            vec![Decision { command_id: CommandId(uuid::Uuid::from_u128(1)), events: vec![event(1, 0, b"{}")] }],
-        )],
+        vec![append("a", 0, vec![Decision { command_id: command_id(1), events: vec![event(1, 0, b"{}")] }])],
     )
     .1
     .remove(0);
-    assert_eq!(format!("{:016x}", event.checksum), "ae1e6b8ede8321ee");
+    assert_eq!(format!("{:016x}", event.checksum), "dd2540353b8b8248");
 }

@@ -47,7 +47,8 @@ async fn a_log_is_what_it_was_after_a_restart() {
 async fn a_writer_notices_another_one_on_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (four_events(&directory).await, opened(&directory).await);
-    let appended = |revision, position| Verdict::Appended { revision: Revision(revision), position: Position(position) };
+    let appended =
+        |revision, position| Verdict::Appended { revision: Revision(revision), position: Position(position) };
     // To another stream: both events are there, in one order.
     assert_eq!(other.append(vec![append("c", 0, vec![decision(3, 1)])]).await.unwrap(), [appended(1, 5)]);
     assert_eq!(one.append(vec![append("d", 0, vec![decision(4, 1)])]).await.unwrap(), [appended(1, 6)]);
@@ -61,7 +62,8 @@ async fn a_writer_notices_another_one_on_its_file() {
     assert_eq!(other.append(vec![append("a", 5, vec![decision(9, 1)])]).await.unwrap(), [appended(6, 9)]);
     assert_eq!(one.append(vec![append("a", 6, vec![decision(10, 0)])]).await.unwrap(), [appended(6, 9)]);
     // A command that the other took is a repeat.
-    let repeated = one.append(vec![append("b", 1, vec![decision(9, 1)]), append("e", 0, vec![decision(11, 1)])]).await.unwrap();
+    let repeated =
+        one.append(vec![append("b", 1, vec![decision(9, 1)]), append("e", 0, vec![decision(11, 1)])]).await.unwrap();
     assert!(matches!(&repeated[0], Verdict::Repeated { first } if first.position == Position(9)), "{repeated:?}");
     assert_eq!(repeated[1], appended(1, 10));
     assert_eq!(one.read_all(Position(0), 100).await.unwrap().len(), 10);
