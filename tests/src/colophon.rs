@@ -82,10 +82,22 @@ impl Colophon {
 
     /// Starts a server with more arguments and environment.
     pub async fn start_with(directory: Arc<TempDir>, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let data = directory.path().join("data");
-        let data = data.to_str().unwrap();
-        let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data]);
+        let mut command = command(&["serve"]);
         command.args(arguments).envs(environment.iter().copied());
+        Self::start_command(directory, command).await
+    }
+
+    /// Starts a server none of whose files may grow beyond so many kibibytes: as on a disk that is full then.
+    pub async fn start_on_full_disk(directory: Arc<TempDir>, kibibytes: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        // A write beyond the limit fails, instead of ending the process by a signal.
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
+        command.env_clear().stdin(Stdio::null()).args(["-c", &limited]).arg(binary()).arg("serve");
+        Self::start_command(directory, command).await
+    }
+
+    async fn start_command(directory: Arc<TempDir>, mut command: Command) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(directory.path().join("data"));
         let log = std::fs::File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
@@ -183,6 +195,12 @@ impl Colophon {
             std::thread::sleep(Duration::from_millis(10));
         };
         assert!(status.success(), "{status}: {}", self.log());
+        Arc::clone(&self.directory)
+    }
+
+    /// Waits for the server to end by itself, which it does not do well.
+    pub fn fail(mut self) -> Arc<TempDir> {
+        assert!(!self.child.wait().unwrap().success());
         Arc::clone(&self.directory)
     }
 

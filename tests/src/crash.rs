@@ -28,19 +28,34 @@ async fn write(colophon: &Colophon, common: &str, round: u32, writer: u32, sent:
             _ => (format!("/v1/stock/{common}/adjustments"), json!({"delta": 1, "reason": key})),
         };
         let request = colophon.manager(Method::POST, &path).header("Idempotency-Key", &key).json(&body);
-        let response = match request.send().await {
-            Ok(response) => {
+        let acknowledged = match request.send().await {
+            Ok(response) if response.status().is_success() => {
                 let status = response.status().as_u16();
                 response.text().await.ok().map(|body| (status, body))
             }
-            Err(_) => None,
+            // The connection broke, or the server says that it cannot tell.
+            _ => None,
         };
-        let ended = response.is_none();
-        sent.lock().unwrap().push(Sent { path, key, body, acknowledged: response });
+        let ended = acknowledged.is_none();
+        sent.lock().unwrap().push(Sent { path, key, body, acknowledged });
         if ended {
             return;
         }
     }
+}
+
+/// Every write again, with its key: the acknowledged ones get the same bytes, the others their one effect.
+async fn all_have_one_effect(colophon: &Colophon, sent: &[Sent]) {
+    assert!(sent.iter().any(|sent| sent.acknowledged.is_some()), "nothing was written before the end");
+    let again = stream::iter(sent).for_each_concurrent(WRITERS as usize, async |sent| {
+        let request = colophon.manager(Method::POST, &sent.path).header("Idempotency-Key", &sent.key).json(&sent.body);
+        let again = answer(request).await;
+        assert!(matches!(again.status, 200 | 201), "{again:?}");
+        if let Some((status, body)) = &sent.acknowledged {
+            assert_eq!((again.status, &again.body), (*status, body), "{}", sent.key);
+        }
+    });
+    again.await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,7 +68,7 @@ async fn ten_kills_lose_nothing_that_was_acknowledged() {
         let writing = join_all((0..WRITERS).map(|writer| write(&colophon, &common, round, writer, &sent)));
         let killed = async {
             // Not at the same point of the load each time.
-            tokio::time::sleep(Duration::from_millis(150 + u64::from(round) * 37)).await;
+            tokio::time::sleep(Duration::from_millis(80 + u64::from(round) * 23)).await;
             colophon.signal("-KILL");
         };
         tokio::join!(writing, killed);
@@ -61,19 +76,7 @@ async fn ten_kills_lose_nothing_that_was_acknowledged() {
         colophon = Colophon::start_with(directory, &[], &[]).await;
 
         let sent = sent.into_inner().unwrap();
-        let acknowledged = sent.iter().filter(|sent| sent.acknowledged.is_some()).count();
-        assert!(acknowledged > 0, "nothing was written before the kill");
-        // Every write again, with its key: the acknowledged ones get the same bytes, the others their one effect.
-        let again = stream::iter(&sent).for_each_concurrent(WRITERS as usize, async |sent| {
-            let request =
-                colophon.manager(Method::POST, &sent.path).header("Idempotency-Key", &sent.key).json(&sent.body);
-            let again = answer(request).await;
-            assert!(matches!(again.status, 200 | 201), "{again:?}");
-            if let Some((status, body)) = &sent.acknowledged {
-                assert_eq!((again.status, &again.body), (*status, body), "{}", sent.key);
-            }
-        });
-        again.await;
+        all_have_one_effect(&colophon, &sent).await;
         adjustments += sent.iter().filter(|sent| sent.path.ends_with("adjustments")).count() as u64;
         let position = colophon.adjust(&common, 1).await.position();
         adjustments += 1;
@@ -82,4 +85,17 @@ async fn ten_kills_lose_nothing_that_was_acknowledged() {
         assert_eq!(stock["revision"], adjustments);
     }
     colophon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_server_with_the_reason_and_loses_nothing() {
+    let colophon = Colophon::start().await;
+    let common = colophon.register("9780306406157").await;
+    let colophon = Colophon::start_on_full_disk(colophon.stop(), 2_000).await;
+    let sent = Mutex::new(Vec::new());
+    join_all((0..WRITERS).map(|writer| write(&colophon, &common, 0, writer, &sent))).await;
+    let directory = colophon.fail();
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    assert!(colophon.log().contains("the event log failed"), "{}", colophon.log());
+    all_have_one_effect(&colophon, &sent.into_inner().unwrap()).await;
 }
