@@ -158,6 +158,14 @@ async fn large_batches_and_any_bytes_fit(log: Arc<dyn EventLog>) {
     assert_eq!(all.len(), 703);
     assert_eq!((&all[0].envelope, &all[0].data), (&odd.events[0].envelope, &odd.events[0].data));
     assert_eq!((&all[1].envelope, &all[1].data), (&empty.events[0].envelope, &empty.events[0].data));
+    // A repeat in a large batch leaves the others as they are, and the log in order.
+    let mut batch: Vec<_> = (0..300).map(|n| append(&format!("t-{n}"), 0, vec![decision(1_000 + n, 1)])).collect();
+    batch.push(append("s-7", 1, vec![decision(17, 1)]));
+    let verdicts = log.append(batch).await.unwrap();
+    assert!(matches!(&verdicts[300], Verdict::Repeated { first } if first.stream.as_str() == "s-7"), "{verdicts:?}");
+    assert_eq!(verdicts[299], appended(1, 1_003));
+    assert_eq!(log.append(vec![append("s-7", 1, vec![decision(2_000, 1)])]).await.unwrap(), [appended(2, 1_004)]);
+    assert_eq!(log.read_all(Position(0), 2_000).await.unwrap().len(), 1_004);
 }
 
 async fn one_of_many_writers_to_a_revision_wins(log: Arc<dyn EventLog>) {

@@ -80,14 +80,19 @@ const HEADS: &str = "
 /// How many rows an INSERT has room for; few sizes keep the statements prepared.
 const INSERT_SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// Writes as many rows as are bound; the others are all NULL. On a conflict the transaction is rolled back, so that
-/// SQLite need not keep a journal of the statement beside that of the transaction.
-static INSERTS: LazyLock<[Arc<str>; 5]> = LazyLock::new(|| {
-    INSERT_SIZES.map(|rows| {
-        let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
-        format!("INSERT OR ROLLBACK INTO events SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL").into()
-    })
-});
+/// What writes a batch by itself. On a conflict the statement's own transaction is rolled back, so that SQLite need not
+/// keep a journal of the statement beside that of the transaction.
+static INSERTS: LazyLock<[Arc<str>; 5]> = LazyLock::new(|| INSERT_SIZES.map(|rows| insert_statement("ROLLBACK", rows)));
+
+/// What writes a part of a batch, within a transaction that is ended by others.
+static PARTIAL_INSERTS: LazyLock<[Arc<str>; 5]> =
+    LazyLock::new(|| INSERT_SIZES.map(|rows| insert_statement("ABORT", rows)));
+
+/// Writes as many rows as are bound; the others are all NULL.
+fn insert_statement(on_conflict: &str, rows: usize) -> Arc<str> {
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    format!("INSERT OR {on_conflict} INTO events SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL").into()
+}
 
 /// Why a file could not be opened as an event log.
 #[derive(Debug, Error)]
@@ -360,18 +365,22 @@ async fn look_up<'a>(
 async fn insert(connection: &mut SqliteConnection, events: &[RecordedEvent]) -> Result<(), sqlx::Error> {
     let [.., most] = INSERT_SIZES;
     if events.len() <= most {
-        return insert_rows(connection, events).await;
+        return insert_rows(connection, &INSERTS, events).await;
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for rows in events.chunks(most) {
-        insert_rows(&mut transaction, rows).await?;
+        insert_rows(&mut transaction, &PARTIAL_INSERTS, rows).await?;
     }
     transaction.commit().await
 }
 
-async fn insert_rows(connection: &mut SqliteConnection, rows: &[RecordedEvent]) -> Result<(), sqlx::Error> {
+async fn insert_rows(
+    connection: &mut SqliteConnection,
+    statements: &[Arc<str>; 5],
+    rows: &[RecordedEvent],
+) -> Result<(), sqlx::Error> {
     let size = INSERT_SIZES.iter().position(|size| *size >= rows.len()).expect("more rows are written in chunks");
-    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[size])));
+    let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&statements[size])));
     for event in rows {
         query = query
             .bind(event.position.0.cast_signed())
