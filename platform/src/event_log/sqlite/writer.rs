@@ -81,11 +81,13 @@ impl Writer {
                 self.remember(&events);
                 return Ok((verdicts, self.position));
             }
-            // A repeat of a command, or somebody else's event: from here on only what is in the file counts.
-            self.heads.clear();
+            // A repeat of a command, or somebody else's event: only what is in the file tells.
             let streams = batch.iter().map(|append| &append.stream);
             heads = look_up(&mut self.connection, streams, batch.iter().flat_map(|append| &append.decisions)).await?;
-            self.position = heads.position;
+            if heads.position != self.position {
+                self.heads.clear();
+                self.position = heads.position;
+            }
         }
         Err(LogError::Unavailable("somebody else keeps writing to the event log".to_owned()))
     }
