@@ -41,10 +41,10 @@ pub struct Worker {
     pub store: Arc<ReadStore>,
 }
 
-/// How far a partition has come, and since when nothing fits.
+/// How far a partition has come, and since when there is a gap behind it.
 struct Partition {
     checkpoint: Checkpoint,
-    starved_since: Option<Instant>,
+    gap_since: Option<Instant>,
     reported: bool,
 }
 
@@ -63,7 +63,8 @@ impl Worker {
                     continue;
                 };
                 let fitting = partition.fitting(&deliveries);
-                partition.watch(!fitting.is_empty(), view);
+                let ahead = deliveries.iter().any(|delivery| partition.checkpoint.fit(delivery) == Fit::Ahead);
+                partition.watch(fitting.is_empty() && ahead, view);
                 if fitting.is_empty() {
                     continue;
                 }
@@ -98,7 +99,7 @@ impl Worker {
 async fn partitions(store: &ReadStore, view: &str) -> Result<BTreeMap<u16, Partition>, StoreError> {
     let checkpoints = store.checkpoints(view).await?;
     let watched =
-        |checkpoint: Checkpoint| (checkpoint.partition, Partition { checkpoint, starved_since: None, reported: false });
+        |checkpoint: Checkpoint| (checkpoint.partition, Partition { checkpoint, gap_since: None, reported: false });
     Ok(checkpoints.into_iter().map(watched).collect())
 }
 
@@ -125,14 +126,13 @@ impl Partition {
         fitting
     }
 
-    /// Reports a partition that gets deliveries of which none fits: something between is missing, and does not come.
-    fn watch(&mut self, fits: bool, view: &'static str) {
+    /// Reports a partition for which something is missing that does not come: what is delivered lies behind a gap.
+    fn watch(&mut self, gap: bool, view: &'static str) {
         let partition = self.checkpoint.partition;
-        if fits {
-            self.starved_since = None;
+        if !gap {
+            self.gap_since = None;
         }
-        let since = *self.starved_since.get_or_insert_with(Instant::now);
-        let stalled = !fits && since.elapsed() >= STALLED_AFTER;
+        let stalled = gap && self.gap_since.get_or_insert_with(Instant::now).elapsed() >= STALLED_AFTER;
         if stalled && !self.reported {
             let position = self.checkpoint.position.0;
             tracing::error!(view, partition, position, "nothing that is delivered continues the view here");

@@ -362,3 +362,21 @@ async fn deliveries_of_another_log_are_nothing_to_the_view() {
     stop.cancel();
     working.await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_is_not_filled_is_reported_until_it_is() {
+    let log = LogId(Uuid::from_u128(1));
+    let checkpoint = Checkpoint { log, table: "books_1".to_owned(), partition: 2, position: Position(7) };
+    let mut partition = Partition { checkpoint, gap_since: None, reported: false };
+    partition.watch(true, "books");
+    tokio::time::advance(STALLED_AFTER / 2).await;
+    partition.watch(true, "books");
+    assert!(!partition.reported, "the bus may still be about to deliver again");
+    tokio::time::advance(STALLED_AFTER).await;
+    partition.watch(true, "books");
+    assert!(partition.reported);
+    partition.watch(false, "books");
+    assert!(!partition.reported);
+    partition.watch(true, "books");
+    assert!(!partition.reported, "the time counts anew");
+}
