@@ -25,7 +25,7 @@ pub async fn import(
 ) -> anyhow::Result<mpsc::Receiver<Progress>> {
     let stream = UnixStream::connect(socket)
         .await
-        .with_context(|| format!("the server that has the data directory does not answer at {}", socket.display()))?;
+        .with_context(|| format!("the data directory is in use, but no server answers at {}", socket.display()))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends when the exchange does; what goes wrong in it shows in the answer.
     tokio::spawn(connection);
