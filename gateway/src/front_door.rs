@@ -24,6 +24,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+/// Bytes of a refused request's body that are read nevertheless, and for how long.
+const DRAIN_BYTES: usize = 64 << 10;
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How much is taken on.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -126,12 +130,14 @@ impl Door {
             Err(problem) => Some(problem.into_response()),
         };
         if let Some(refusal) = refusal {
+            drain(request).await;
             return refusal;
         }
         // Monitoring gets in however full it is.
         let operational = look_up(endpoint, request.method()) == Verdict::Listed(Access::Operational);
         let place = self.places.try_acquire();
         if place.is_err() && !operational {
+            drain(request).await;
             return overloaded().into_response();
         }
         request.extensions_mut().insert(context.clone());
@@ -208,6 +214,12 @@ fn within_bounds(request: &Request, limits: &Limits) -> Result<(), Problem> {
         return Err(Problem::new(Rule::HeadersTooLarge, detail));
     }
     Ok(())
+}
+
+/// Reads what is left of a refused request, if it is little: a connection with an unread body has to be closed, which
+/// the next request on it would meet.
+async fn drain(request: Request) {
+    let _ = timeout(DRAIN_TIMEOUT, to_bytes(request.into_body(), DRAIN_BYTES)).await;
 }
 
 /// The request with its whole body, once that has come.

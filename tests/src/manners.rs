@@ -3,6 +3,8 @@
 use crate::colophon::{Colophon, answer, book, isbn};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::time::Duration;
 
 const UNKNOWN: &str = "3a86290a-a908-55b8-a3b5-000000000000";
 
@@ -224,4 +226,34 @@ async fn pages_show_every_book_once_in_the_order_of_registration() {
         next = link.strip_prefix('<').and_then(|link| link.split('>').next()).unwrap_or_default().to_owned();
     }
     assert_eq!((seen, sizes), (ids, vec![20, 20, 5]));
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_connection_usable() {
+    let colophon = Colophon::start().await;
+    let mut stream = std::net::TcpStream::connect(&colophon.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let body = " ".repeat(20_000);
+    let head = format!("POST /v1/books HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    for (sent, status) in [
+        (format!("{head}{body}"), "401"),
+        (format!("{head}{body}"), "401"),
+        ("GET /v1/books HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "200"),
+    ] {
+        // The body comes when the refusal may be on its way already.
+        for part in sent.as_bytes().chunks(4_000) {
+            stream.write_all(part).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let mut answer = BufReader::new(&stream);
+        let (mut line, mut length) = (String::new(), 0);
+        answer.read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{line:?}");
+        while line != "\r\n" {
+            line.clear();
+            answer.read_line(&mut line).unwrap();
+            length = line.strip_prefix("content-length: ").map_or(length, |bytes| bytes.trim().parse().unwrap());
+        }
+        answer.read_exact(&mut vec![0; length]).unwrap();
+    }
 }
