@@ -14,8 +14,8 @@ use statements::Statements;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
@@ -133,6 +133,8 @@ struct View {
     statements: Statements,
     position: watch::Sender<Position>,
     changes: Box<[AtomicU64]>,
+    /// Streams set aside, and where.
+    parked: RwLock<HashMap<String, Position>>,
 }
 
 impl ReadStore {
@@ -186,7 +188,9 @@ impl ReadStore {
             prepare(&mut writer, table, &statements, log, head, partitions).await?;
             let position = position(&mut writer, &statements.table).await?;
             let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
-            views.insert(table.name, View { statements, position: watch::Sender::new(position), changes });
+            let parked = parked(&mut writer, &statements.table).await?;
+            let parked = RwLock::new(parked.into_iter().map(|parked| (parked.stream, parked.position)).collect());
+            views.insert(table.name, View { statements, position: watch::Sender::new(position), changes, parked });
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
         let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await?;
@@ -214,6 +218,11 @@ impl ReadStore {
     /// before the view's position passes it.
     pub fn last_change(&self, view: &str, object: &str) -> Position {
         Position(self.view(view).changes[slot(object)].load(Ordering::SeqCst))
+    }
+
+    /// Where a view has set a stream aside, if it has: what it shows of it is as it was before that.
+    pub fn parked_at(&self, view: &str, stream: &str) -> Option<Position> {
+        self.view(view).parked.read().expect("nothing panics while it holds the streams").get(stream).copied()
     }
 
     /// Rows of a view together with its position, in one statement: both of the same moment and generation.
@@ -258,17 +267,7 @@ impl ReadStore {
 
     /// The streams that a view has set aside.
     pub async fn parked(&self, view: &str) -> Result<Vec<Parked>, StoreError> {
-        let rows: Vec<(String, i64, String)> =
-            sqlx::query_as("SELECT stream, position, reason FROM parked WHERE table_name = ? ORDER BY position")
-                .bind(&self.view(view).statements.table)
-                .fetch_all(&self.readers)
-                .await?;
-        let parked = |(stream, position, reason): (_, i64, _)| Parked {
-            stream,
-            position: Position(position.cast_unsigned()),
-            reason,
-        };
-        Ok(rows.into_iter().map(parked).collect())
+        Ok(parked(&mut *self.readers.acquire().await?, &self.view(view).statements.table).await?)
     }
 
     /// The rows with these keys, as far as there are any: for the worker that is about to change them.
@@ -282,7 +281,7 @@ impl ReadStore {
     /// Writes rows and checkpoint in one transaction; `false` if the checkpoint has been moved by somebody else, in
     /// which case nothing is written.
     pub async fn write(&self, view: &str, change: &Change) -> Result<bool, StoreError> {
-        let View { statements, position: announced, changes } = self.view(view);
+        let View { statements, position: announced, changes, parked } = self.view(view);
         // Before the commit: a reader that sees the new position has to see these too.
         let changed_keys = change.upserts.iter().map(|row| &row[statements.object]);
         for object in changed_keys.chain(change.deletes.iter().filter_map(|key| key.first())) {
@@ -290,6 +289,8 @@ impl ReadStore {
                 changes[slot(object)].fetch_max(change.to.0, Ordering::SeqCst);
             }
         }
+        let newly_parked = change.parked.iter().map(|parked| (parked.stream.clone(), parked.position));
+        parked.write().expect("nothing panics while it holds the streams").extend(newly_parked);
         let mut writer = self.writer.lock().await;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let moved = sqlx::query(
@@ -393,6 +394,20 @@ async fn position(connection: &mut SqliteConnection, table: &str) -> Result<Posi
         .fetch_one(connection)
         .await?;
     Ok(Position(position.cast_unsigned()))
+}
+
+async fn parked(connection: &mut SqliteConnection, table: &str) -> Result<Vec<Parked>, sqlx::Error> {
+    let rows: Vec<(String, i64, String)> =
+        sqlx::query_as("SELECT stream, position, reason FROM parked WHERE table_name = ? ORDER BY position")
+            .bind(table)
+            .fetch_all(connection)
+            .await?;
+    let parked = |(stream, position, reason): (_, i64, _)| Parked {
+        stream,
+        position: Position(position.cast_unsigned()),
+        reason,
+    };
+    Ok(rows.into_iter().map(parked).collect())
 }
 
 /// SQLite's primary result codes for a damaged file and one of another kind (<https://www.sqlite.org/rescode.html>).

@@ -70,19 +70,26 @@ pub(crate) async fn by_isbn(
 
 async fn one(api: &QueryApi, id: BookId, min_position: MinPosition, headers: &HeaderMap) -> Result<Response, Problem> {
     api.reach(BookRow::NAME, min_position).await?;
-    let id = id.to_string();
-    if let Some(CachedBook { body, revision, position }) = api.books.get(&id, &api.store) {
-        return Ok(object(headers, body, revision, position));
+    let CachedBook { body, revision, position } = current(api, &id.to_string()).await?;
+    let answer = object(headers, body, revision, position);
+    Ok(api.marked(answer, BookRow::NAME, &schemas::stream::book(id)))
+}
+
+/// The book's body, from the cache or the view.
+async fn current(api: &QueryApi, id: &str) -> Result<CachedBook, Problem> {
+    if let Some(book) = api.books.get(id, &api.store) {
+        return Ok(book);
     }
     let mut read =
-        api.store.read::<BookRow>(BookRow::NAME, BY_ID, &[Param::Text(id.clone())]).await.map_err(unavailable)?;
+        api.store.read::<BookRow>(BookRow::NAME, BY_ID, &[Param::Text(id.to_owned())]).await.map_err(unavailable)?;
     let position = read.position;
     let row = read.rows.pop().ok_or_else(|| not_found("no book has this id", position))?;
     let book = body(row)?;
     let revision = book.revision;
     let body = axum::body::Bytes::from(serde_json::to_vec(&book).map_err(|error| unavailable(error.into()))?);
-    api.books.put(&id, CachedBook { body: body.clone(), revision, position });
-    Ok(object(headers, body, revision, position))
+    let book = CachedBook { body, revision, position };
+    api.books.put(id, book.clone());
+    Ok(book)
 }
 
 /// List the books.

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use platform::event_log::Position;
 use platform::read_store::{ReadStore, StoreError};
-use schemas::http::{MinPosition, POSITION, etag, not_modified};
+use schemas::http::{MinPosition, PARKED, POSITION, etag, not_modified};
 use schemas::problems::{Problem, Rule};
 use serde::Serialize;
 use std::sync::Arc;
@@ -62,6 +62,14 @@ impl QueryApi {
             retry_after_s: Some(RETRY_AFTER_S),
             ..Problem::new(Rule::NotYet, detail)
         })
+    }
+
+    /// Says of an answer, where it is so, that the view has set the object's stream aside.
+    pub(crate) fn marked(&self, mut response: Response, view: &str, stream: &str) -> Response {
+        if let Some(position) = self.store.parked_at(view, stream) {
+            response.headers_mut().insert(PARKED, HeaderValue::from(position.0));
+        }
+        response
     }
 }
 

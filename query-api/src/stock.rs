@@ -52,7 +52,8 @@ pub(crate) async fn figures(
         None => (Stock::new(Figures::default(), 0), registered(&api, id.into(), min_position, read.position).await?),
     };
     let body = Bytes::from(serde_json::to_vec(&stock).map_err(|error| unavailable(error.into()))?);
-    Ok(object(&headers, body, stock.revision, position))
+    let answer = object(&headers, body, stock.revision, position);
+    Ok(api.marked(answer, StockRow::NAME, &schemas::stream::stock(id.into(), &Location::main())))
 }
 
 /// Read the ledger of a stock.
@@ -93,7 +94,8 @@ pub(crate) async fn ledger(
     let items = read.rows.into_iter().map(MovementRow::body).collect();
     let next =
         next_cursor.as_ref().map(|cursor| format!("/v1/stock/{id}/ledger?cursor={cursor}&limit={}", start.limit));
-    Ok(page(Ledger { items, next_cursor }, next.as_deref(), position))
+    let answer = page(Ledger { items, next_cursor }, next.as_deref(), position);
+    Ok(api.marked(answer, MovementRow::NAME, &schemas::stream::stock(id, &Location::main())))
 }
 
 /// Demands that there is such a book; with the position up to which the answer is true.

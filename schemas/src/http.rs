@@ -20,6 +20,9 @@ pub const POSITION: HeaderName = HeaderName::from_static("colophon-position");
 /// How far a view has to be before it answers a read; decimal, below 2^63.
 pub const MIN_POSITION: HeaderName = HeaderName::from_static("colophon-min-position");
 
+/// Where a view has set the object aside, because it could not take an event of it; the answer is as of before that.
+pub const PARKED: HeaderName = HeaderName::from_static("colophon-parked");
+
 /// Makes a repeat of a write recognisable (draft-ietf-httpapi-idempotency-key-header-07).
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

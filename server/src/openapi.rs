@@ -15,7 +15,8 @@ const TOKEN: &str = "token";
         title = "Colophon",
         description = "Event-sourced backend of a bookstore. Every refusal is a problem (RFC 9457) whose `type` names \
                        the broken rule; `/problems` lists them. Every write answers with `Colophon-Position`; a read \
-                       that sends it as `Colophon-Min-Position` shows that write.",
+                       that sends it as `Colophon-Min-Position` shows that write. `Colophon-Parked` on a read says that \
+                       an event, at that position, could not be taken into the view: the answer is as of before it.",
     ),
     tags(
         (name = "books", description = "The catalogue"),

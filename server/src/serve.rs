@@ -70,10 +70,9 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     for server in servers {
         server.await?;
     }
-    roles.stop().await?;
-    // Tools that find no socket know at once that nobody serves.
+    // Tools that find no socket know at once that nobody serves. While the directory is held, it is ours to remove.
     let _ = std::fs::remove_file(socket);
-    Ok(())
+    roles.stop().await
 }
 
 fn announce(address: SocketAddr, layout: &Layout) {

@@ -115,9 +115,13 @@ async fn parked_streams_are_kept() {
     let store = opened(&directory, log(1), 10, 1).await;
     let parked = Parked { stream: "s".to_owned(), position: Position(2), reason: "why".to_owned() };
     let change = Change { parked: vec![parked.clone()], ..change(&store, 0, 3, &[]).await };
+    assert_eq!(store.parked_at("counters", "s"), None);
     assert!(store.write("counters", &change).await.unwrap());
+    assert_eq!(store.parked_at("counters", "s"), Some(Position(2)));
     drop(store);
-    assert_eq!(opened(&directory, log(1), 10, 1).await.parked("counters").await.unwrap(), [parked]);
+    let store = opened(&directory, log(1), 10, 1).await;
+    assert_eq!(store.parked("counters").await.unwrap(), [parked]);
+    assert_eq!(store.parked_at("counters", "s"), Some(Position(2)));
 }
 
 #[tokio::test]
