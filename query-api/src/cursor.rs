@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use schemas::problems::{Problem, Rule};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 const LIMIT_DEFAULT: u32 = 20;
@@ -17,7 +17,14 @@ pub(crate) struct PageQuery {
     cursor: Option<String>,
     /// The most items, 1–100.
     #[param(default = 20, minimum = 1, maximum = 100)]
+    #[serde(default, deserialize_with = "given")]
     limit: Option<u32>,
+}
+
+/// A number, or nothing where nothing stands behind the `=`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
 }
 
 /// The same, judged.

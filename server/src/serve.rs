@@ -76,7 +76,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
 }
 
 fn announce(address: SocketAddr, layout: &Layout) {
-    say(format_args!("colophon is ready on http://{address}, data in {}", layout.path().display()));
+    say(format_args!("colophon is ready on http://{address} (data in {})", layout.path().display()));
 }
 
 /// What to try, for whoever starts the demo.

@@ -102,7 +102,7 @@ impl Colophon {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(address) = line.split("http://").nth(1).and_then(|rest| rest.split(',').next()) else {
+        let Some(address) = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next()) else {
             let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
             panic!("the server did not say that it is ready: {line:?}\n{log}");
         };

@@ -67,8 +67,11 @@ async fn ten_kills_lose_nothing_that_was_acknowledged() {
         let sent = Mutex::new(Vec::new());
         let writing = join_all((0..WRITERS).map(|writer| write(&colophon, &common, round, writer, &sent)));
         let killed = async {
+            while sent.lock().unwrap().len() < WRITERS as usize {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             // Not at the same point of the load each time.
-            tokio::time::sleep(Duration::from_millis(80 + u64::from(round) * 23)).await;
+            tokio::time::sleep(Duration::from_millis(u64::from(round) * 23)).await;
             colophon.signal("-KILL");
         };
         tokio::join!(writing, killed);
