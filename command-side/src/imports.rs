@@ -13,7 +13,7 @@ use crate::commands::{Commands, Lane, Loaded, Refusal, Request, Unavailable};
 use domain::Command;
 use domain::money::Currency;
 use format::{Format, Outcome};
-use platform::event_log::{BodyHash, CommandId, Revision, StreamId};
+use platform::event_log::{BodyHash, CommandId, StreamId};
 use platform::seam::Seam;
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -133,14 +133,13 @@ impl Import {
     pub(crate) async fn send(
         &self,
         stream: StreamId,
-        if_match: Option<Revision>,
         command: Command,
     ) -> Result<Result<Loaded, Refusal>, Unavailable> {
         let request = Request {
             id: CommandId(self.seam.uuid()),
             body_hash: BodyHash([0; 32]),
             stream,
-            if_match,
+            if_match: None,
             lane: Lane::Customer,
             traceparent: String::new(),
             command,

@@ -121,6 +121,7 @@ impl Report {
     /// Whether the file was read to its end and anything of it was of use.
     fn verdict(&self) -> anyhow::Result<()> {
         match &self.end {
+            Some(Progress::Stopped { reason }) if self.accepted == 0 => bail!("{reason}"),
             Some(Progress::Stopped { reason }) => {
                 bail!("{reason}; what was taken in stays, and the import can be run again")
             }

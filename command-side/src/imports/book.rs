@@ -43,7 +43,7 @@ impl Format for Goodbooks {
     fn take<'a>(&'a self, listing: Listing, import: &'a Import) -> BoxFuture<'a, Result<Outcome, Unavailable>> {
         async move {
             let stream = stream_of(BookId::of(&listing.isbn));
-            let outcome = import.send(stream, None, Command::Book(book::Command::Register(listing))).await?;
+            let outcome = import.send(stream, Command::Book(book::Command::Register(listing))).await?;
             Ok(match outcome {
                 Ok(_) => Outcome::Accepted,
                 Err(Refusal::Rejected(Rejection::Book(book::Rejection::IsbnTaken))) => Outcome::ThereAlready,

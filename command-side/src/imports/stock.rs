@@ -69,7 +69,7 @@ impl Format for Counts {
             }
             let changes = Changes { price: Some(row.price), ..Changes::default() };
             let command = Command::Book(book::Command::Revise(changes));
-            Ok(match import.send(crate::book::stream_of(id), None, command).await? {
+            Ok(match import.send(crate::book::stream_of(id), command).await? {
                 Ok(_) => Outcome::Accepted,
                 Err(refusal) => refused(&row, &refusal.to_string()),
             })
@@ -88,7 +88,7 @@ async fn count(import: &Import, id: BookId, on_hand: Copies) -> Result<Outcome, 
             return Ok(Outcome::ThereAlready);
         }
         let command = Command::Stock(stock::Command::Count { on_hand, taken_at: revision.0 });
-        match import.send(stream.clone(), None, command).await? {
+        match import.send(stream.clone(), command).await? {
             Ok(_) => return Ok(Outcome::Accepted),
             Err(Refusal::Rejected(Rejection::Stock(stock::Rejection::CountOutdated { .. }))) => {}
             Err(refusal) => return Ok(Outcome::Refused(refusal.to_string())),
