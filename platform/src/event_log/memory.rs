@@ -37,8 +37,7 @@ impl Records {
     fn heads(&self, batch: &[Append]) -> Heads {
         let head = |append: &Append| {
             let last = self.streams.get(&append.stream)?.last()?;
-            let RecordedEvent { revision, checksum, .. } = self.events[*last];
-            Some((append.stream.clone(), Head { revision, checksum }))
+            Some((append.stream.clone(), Head::of(&self.events[*last])))
         };
         let first_ids =
             batch.iter().flat_map(|append| &append.decisions).map(|decision| EventId::of(decision.command_id, 0));
@@ -84,10 +83,10 @@ impl EventLog for MemoryLog {
     ) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
         let records = self.records();
         let places = records.streams.get(stream).map(Vec::as_slice).unwrap_or_default();
-        let events: Vec<_> = places.iter().map(|place| records.events[*place].clone()).collect();
-        let after = usize::try_from(after.0).unwrap_or(usize::MAX).min(events.len());
-        let before = events[..after].last().map(|event| Head { revision: event.revision, checksum: event.checksum });
-        let events: Vec<_> = events[after..].iter().take(limit).cloned().collect();
+        let after = usize::try_from(after.0).unwrap_or(usize::MAX).min(places.len());
+        let (before, after) = places.split_at(after);
+        let before = before.last().map(|place| Head::of(&records.events[*place]));
+        let events: Vec<_> = after.iter().take(limit).map(|place| records.events[*place].clone()).collect();
         let verified = seal::verify_stream(before.unwrap_or_default(), &events);
         std::future::ready(verified.map(|()| events)).boxed()
     }

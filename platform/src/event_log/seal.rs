@@ -20,6 +20,13 @@ pub struct Head {
     pub checksum: u64,
 }
 
+impl Head {
+    /// Where a stream ends whose last event this is.
+    pub fn of(event: &RecordedEvent) -> Self {
+        Self { revision: event.revision, checksum: event.checksum }
+    }
+}
+
 /// What an engine read, under its lock, of what a batch touches.
 #[derive(Debug, Clone, Default)]
 pub struct Heads {
@@ -90,7 +97,7 @@ impl Sealed<'_> {
                     checksum: 0,
                 };
                 event.checksum = checksum(&event);
-                head = Head { revision: event.revision, checksum: event.checksum };
+                head = Head::of(&event);
                 self.events.push(event);
             }
         }
@@ -129,7 +136,7 @@ pub fn verify_stream(before: Head, events: &[RecordedEvent]) -> Result<(), LogEr
     for event in events {
         verify(event)?;
         follows(head, event)?;
-        head = Head { revision: event.revision, checksum: event.checksum };
+        head = Head::of(event);
     }
     Ok(())
 }
@@ -147,8 +154,7 @@ pub fn verify_all(after: Position, events: &[RecordedEvent]) -> Result<(), LogEr
             });
         }
         verify(event)?;
-        let head = Head { revision: event.revision, checksum: event.checksum };
-        if let Some(before) = heads.insert(&event.stream, head) {
+        if let Some(before) = heads.insert(&event.stream, Head::of(event)) {
             follows(before, event)?;
         }
     }

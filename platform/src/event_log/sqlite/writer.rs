@@ -114,8 +114,7 @@ impl Writer {
 
     fn remember(&mut self, events: &[RecordedEvent]) {
         for event in events {
-            let head = Head { revision: event.revision, checksum: event.checksum };
-            self.heads.put(event.stream.clone(), head);
+            self.heads.put(event.stream.clone(), Head::of(event));
             self.position = event.position;
         }
     }
@@ -174,7 +173,7 @@ async fn look_up<'a>(
         match row.try_get(0).map_err(unavailable)? {
             "log" => heads.position = event.position,
             "stream" => {
-                let head = Head { revision: event.revision, checksum: event.checksum };
+                let head = Head::of(&event);
                 heads.streams.insert(event.stream, head);
             }
             _ => {
