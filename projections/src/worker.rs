@@ -69,18 +69,17 @@ impl Worker {
                     continue;
                 }
                 let batch = Batch::<V>::fold(&fitting, &parked, &self.store).await?;
-                let newly_parked: Vec<_> = batch.parked.iter().map(|parked| parked.stream.clone()).collect();
                 let to = fitting[fitting.len() - 1].position;
                 let change = Change {
                     from: partition.checkpoint.clone(),
                     to,
                     upserts: batch.upserts()?,
                     deletes: batch.deletes(),
-                    parked: batch.parked,
+                    parked: batch.parked.into_values().collect(),
                 };
                 if self.store.write(view, &change).await? {
                     partition.checkpoint.position = to;
-                    parked.extend(newly_parked);
+                    parked.extend(change.parked.into_iter().map(|parked| parked.stream));
                     metrics::counter!("projection_events_total", "view" => view).increment(fitting.len() as u64);
                     metrics::counter!("projection_commits_total", "view" => view).increment(1);
                     metrics::gauge!("projection_parked_streams", "view" => view).set(parked.len() as f64);

@@ -158,7 +158,7 @@ impl SqliteLog {
         if after.0 > 0 && events.first().is_some_and(|event| event.revision == after) {
             let anchor = events.remove(0);
             seal::verify(&anchor)?;
-            before.checksum = anchor.checksum;
+            before = Head::of(&anchor);
         }
         seal::verify_stream(before, &events)?;
         Ok(events)

@@ -13,8 +13,8 @@ use std::collections::{HashMap, HashSet};
 /// Rows as they were and as they are after the batch.
 pub(super) struct Batch<V: View> {
     rows: HashMap<Key, Changed<V::Row>>,
-    /// Streams that cannot go on.
-    pub(super) parked: Vec<Parked>,
+    /// Streams that cannot go on, by name.
+    pub(super) parked: HashMap<String, Parked>,
 }
 
 struct Changed<R> {
@@ -22,15 +22,21 @@ struct Changed<R> {
     after: Option<R>,
 }
 
-/// An event that a view takes.
+/// An event that a view takes, and the rows that it touches.
 struct Taken<'a> {
     owner: Owner,
     event: Event,
     recorded: &'a RecordedEvent,
     partition: u16,
+    keys: Vec<Key>,
 }
 
-impl Taken<'_> {
+impl<'a> Taken<'a> {
+    fn by<V: View>(owner: Owner, event: Event, recorded: &'a RecordedEvent, partition: u16) -> Self {
+        let keys = V::keys(&Fact { owner: &owner, event: &event, recorded, partition });
+        Self { owner, event, recorded, partition, keys }
+    }
+
     fn fact(&self) -> Fact<'_> {
         Fact { owner: &self.owner, event: &self.event, recorded: self.recorded, partition: self.partition }
     }
@@ -43,70 +49,65 @@ impl<V: View> Batch<V> {
         parked: &HashSet<String>,
         store: &ReadStore,
     ) -> Result<Self, StoreError> {
-        let mut batch = Self { rows: HashMap::new(), parked: Vec::new() };
-        let mut aside = parked.clone();
+        let mut batch = Self { rows: HashMap::new(), parked: HashMap::new() };
         let mut taken = Vec::new();
         for delivery in deliveries {
             let Some(recorded) = &delivery.event else { continue };
-            let Some(owner) = schemas::stream::parse(recorded.stream.as_str()).filter(V::takes) else { continue };
-            let envelope = &recorded.envelope;
-            if aside.contains(recorded.stream.as_str()) {
+            let stream = recorded.stream.as_str();
+            let Some(owner) = schemas::stream::parse(stream).filter(V::takes) else { continue };
+            if parked.contains(stream) || batch.parked.contains_key(stream) {
                 continue;
             }
+            let envelope = &recorded.envelope;
             match schemas::events::decode(&envelope.event_type, envelope.version, &recorded.data) {
-                Ok(event) => taken.push(Taken { owner, event, recorded, partition: delivery.partition }),
-                Err(error) => batch.park(recorded, error.to_string(), &mut aside),
+                Ok(event) => taken.push(Taken::by::<V>(owner, event, recorded, delivery.partition)),
+                Err(error) => batch.park(recorded, error.to_string()),
             }
         }
         batch.load(&taken, store).await?;
-        // An event that could not be read parked its stream before the ones ahead of it are folded: those still count.
         for taken in &taken {
-            let stream = taken.recorded.stream.as_str();
-            let behind =
-                batch.parked.iter().any(|parked| parked.stream == stream && parked.position < taken.recorded.position);
-            if behind {
+            // An event that could not be read has parked its stream already: those ahead of it still count.
+            let parked = batch.parked.get(taken.recorded.stream.as_str());
+            if parked.is_some_and(|parked| parked.position < taken.recorded.position) {
                 continue;
             }
-            if let Err(Poison(reason)) = batch.take(&taken.fact()) {
-                batch.parked.retain(|parked| parked.stream != stream);
-                batch.park(taken.recorded, reason, &mut aside);
+            if let Err(Poison(reason)) = batch.take(taken) {
+                batch.park(taken.recorded, reason);
             }
         }
         Ok(batch)
     }
 
-    fn park(&mut self, recorded: &RecordedEvent, reason: String, aside: &mut HashSet<String>) {
+    /// Sets a stream aside from this event on.
+    fn park(&mut self, recorded: &RecordedEvent, reason: String) {
         let (stream, position) = (recorded.stream.to_string(), recorded.position);
         tracing::error!(view = V::Row::NAME, %stream, position = position.0, reason, "the view cannot take this event, and sets the stream aside");
-        aside.insert(stream.clone());
-        self.parked.push(Parked { stream, position, reason });
+        self.parked.insert(stream.clone(), Parked { stream, position, reason });
     }
 
     async fn load(&mut self, taken: &[Taken<'_>], store: &ReadStore) -> Result<(), StoreError> {
-        let keys: HashSet<Key> = taken.iter().flat_map(|taken| V::keys(&taken.fact())).collect();
+        let keys: HashSet<&Key> = taken.iter().flat_map(|taken| &taken.keys).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        for row in store.load::<V::Row>(V::Row::NAME, &keys.iter().collect::<Vec<_>>()).await? {
+        for row in store.load::<V::Row>(V::Row::NAME, &keys.into_iter().collect::<Vec<_>>()).await? {
             let values = serde_json::to_value(&row)?;
             let key = V::Row::COLUMNS[..V::Row::KEY].iter().map(|(column, _)| values[*column].clone()).collect();
             self.rows.insert(key, Changed { before: Some(row.clone()), after: Some(row) });
-        }
-        for key in keys {
-            self.rows.entry(key).or_insert(Changed { before: None, after: None });
         }
         Ok(())
     }
 
     /// Folds one event into all its rows, or into none.
-    fn take(&mut self, fact: &Fact<'_>) -> Result<(), Poison> {
-        let evolved = |key: Key| {
-            let row = self.rows.get(&key).and_then(|changed| changed.after.clone());
-            V::evolve(row, &key, fact).map(|after| (key, after))
+    fn take(&mut self, taken: &Taken<'_>) -> Result<(), Poison> {
+        let fact = taken.fact();
+        let evolved = |key: &Key| {
+            let row = self.rows.get(key).and_then(|changed| changed.after.clone());
+            V::evolve(row, key, &fact)
         };
-        let evolved: Vec<_> = V::keys(fact).into_iter().map(evolved).collect::<Result<_, _>>()?;
-        for (key, after) in evolved {
-            self.rows.entry(key).or_insert(Changed { before: None, after: None }).after = after;
+        let evolved: Vec<_> = taken.keys.iter().map(evolved).collect::<Result<_, _>>()?;
+        for (key, after) in taken.keys.iter().zip(evolved) {
+            self.rows.entry(key.clone()).or_insert(Changed { before: None, after: None }).after = after;
         }
         Ok(())
     }
