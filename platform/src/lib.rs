@@ -8,5 +8,6 @@ pub mod http_server;
 pub mod identity;
 pub mod read_store;
 pub mod seam;
+mod sqlite_code;
 pub mod telemetry;
 pub mod trace;

@@ -6,6 +6,7 @@ mod tests;
 
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
+use crate::sqlite_code;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -63,6 +64,17 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// The log that views are built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    /// Which one.
+    pub log: LogId,
+    /// Where it ends now.
+    pub head: Position,
+    /// In how many partitions it is delivered.
+    pub partitions: u16,
 }
 
 /// A stream that a view has set aside, because it could not take one of its events.
@@ -126,7 +138,6 @@ pub struct ReadStore {
     readers: SqlitePool,
     views: HashMap<&'static str, View>,
     log: LogId,
-    partitions: u16,
 }
 
 struct View {
@@ -138,18 +149,12 @@ struct View {
 }
 
 impl ReadStore {
-    /// Opens the store in a file, with these views of a log that is at `head` and delivered in so many partitions.
+    /// Opens the store in a file, with these views.
     ///
     /// A view that does not fit (another log, another shape, ahead of the log) begins anew, and so does a damaged file.
-    pub async fn open(
-        path: &Path,
-        tables: &[Table],
-        log: LogId,
-        head: Position,
-        partitions: u16,
-    ) -> Result<Self, StoreError> {
-        match Self::try_open(path, tables, log, head, partitions).await {
-            Err(StoreError::Sqlite(error)) if is_damaged(&error) => {
+    pub async fn open(path: &Path, tables: &[Table], source: Source) -> Result<Self, StoreError> {
+        match Self::try_open(path, tables, source).await {
+            Err(StoreError::Sqlite(error)) if sqlite_code::is_damaged(&error) => {
                 tracing::warn!(%error, "the read store is damaged and is built anew from the log");
                 for suffix in ["", "-wal", "-shm"] {
                     let file = PathBuf::from(format!("{}{suffix}", path.display()));
@@ -160,19 +165,13 @@ impl ReadStore {
                         _ => {}
                     }
                 }
-                Self::try_open(path, tables, log, head, partitions).await
+                Self::try_open(path, tables, source).await
             }
             opened => opened,
         }
     }
 
-    async fn try_open(
-        path: &Path,
-        tables: &[Table],
-        log: LogId,
-        head: Position,
-        partitions: u16,
-    ) -> Result<Self, StoreError> {
+    async fn try_open(path: &Path, tables: &[Table], source: Source) -> Result<Self, StoreError> {
         // A power cut may take the last transactions, but whole: the worker does them again. So they need no fsync.
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -185,21 +184,16 @@ impl ReadStore {
         let mut views = HashMap::new();
         for table in tables {
             let statements = Statements::of(table);
-            prepare(&mut writer, table, &statements, log, head, partitions).await?;
+            prepare(&mut writer, table, &statements, source).await?;
             let position = position(&mut writer, &statements.table).await?;
-            let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
+            let changes = std::iter::repeat_with(|| AtomicU64::new(source.head.0)).take(CHANGE_SLOTS).collect();
             let parked = parked(&mut writer, &statements.table).await?;
             let parked = RwLock::new(parked.into_iter().map(|parked| (parked.stream, parked.position)).collect());
             views.insert(table.name, View { statements, position: watch::Sender::new(position), changes, parked });
         }
         let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
         let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await?;
-        Ok(Self { writer: Mutex::new(writer), readers, views, log, partitions })
-    }
-
-    /// How many partitions the views are built from.
-    pub fn partitions(&self) -> u16 {
-        self.partitions
+        Ok(Self { writer: Mutex::new(writer), readers, views, log: source.log })
     }
 
     /// How far a view has come: the minimum over its partitions.
@@ -346,9 +340,7 @@ async fn prepare(
     writer: &mut SqliteConnection,
     table: &Table,
     statements: &Statements,
-    log: LogId,
-    head: Position,
-    partitions: u16,
+    Source { log, head, partitions }: Source,
 ) -> Result<(), StoreError> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     let live: Option<(String, Uuid)> = sqlx::query_as("SELECT shape, log FROM generations WHERE view = ?")
@@ -408,10 +400,4 @@ async fn parked(connection: &mut SqliteConnection, table: &str) -> Result<Vec<Pa
         reason,
     };
     Ok(rows.into_iter().map(parked).collect())
-}
-
-/// SQLite's primary result codes for a damaged file and one of another kind (<https://www.sqlite.org/rescode.html>).
-fn is_damaged(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }

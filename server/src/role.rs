@@ -14,7 +14,7 @@ use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
 use platform::identity::signing_key::SigningKey;
-use platform::read_store::{ReadStore, Table};
+use platform::read_store::{ReadStore, Source, Table};
 use platform::seam::Seam;
 use platform::telemetry::Metrics;
 use projections::book::Books;
@@ -90,7 +90,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts all roles. Requests are refused as not ready, but not lost, until the views have caught up with the log.
+    /// Starts all roles. Until the views have caught up with the log, `/readyz` says so.
     pub async fn start(
         settings: &Settings,
         directory: DataDirectory,
@@ -101,8 +101,9 @@ impl Embedded {
         let key = signing_key(settings, directory.layout())?;
         let command = CommandRole::start(settings, &directory, &seam).await?;
         let head = command.log.head().await?;
+        let source = Source { log: command.log.id(), head, partitions: PARTITIONS };
         let tables: [Table; 3] = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
-        let store = ReadStore::open(&directory.layout().views(), &tables, command.log.id(), head, PARTITIONS).await;
+        let store = ReadStore::open(&directory.layout().views(), &tables, source).await;
         let store = Arc::new(store.context("the views cannot be opened")?);
 
         let stop = CancellationToken::new();

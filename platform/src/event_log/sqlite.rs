@@ -6,6 +6,7 @@ use super::{
     StreamId, Verdict,
 };
 use crate::seam::{Seam, Timestamp};
+use crate::sqlite_code;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
@@ -99,8 +100,8 @@ pub struct SqliteLog {
 impl SqliteLog {
     /// Opens the log in a file, or makes a new one there.
     pub async fn open(path: &Path, seam: &Seam) -> Result<Self, OpenError> {
-        let failed = |source: sqlx::Error| match code(&source) {
-            Some(NOT_A_DATABASE) => OpenError::NotALog { path: path.to_owned() },
+        let failed = |source: sqlx::Error| match sqlite_code::of(&source) {
+            Some(sqlite_code::NOT_A_DATABASE) => OpenError::NotALog { path: path.to_owned() },
             _ => OpenError::Sqlite { path: path.to_owned(), source },
         };
         let options = SqliteConnectOptions::new()
@@ -220,25 +221,12 @@ fn event(row: &SqliteRow) -> Result<RecordedEvent, LogError> {
     })
 }
 
-/// SQLite's primary result codes that are told apart (<https://www.sqlite.org/rescode.html>).
-const CORRUPT: i32 = 11;
-const NOT_A_DATABASE: i32 = 26;
-
-/// SQLite's primary result code.
-fn code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
-}
-
 fn unavailable(error: sqlx::Error) -> LogError {
-    match code(&error) {
-        Some(CORRUPT | NOT_A_DATABASE) => LogError::Damaged {
-            position: 0,
-            stream: "unknown".to_owned(),
-            what: format!("the file itself cannot be read: {error}"),
-        },
-        _ => LogError::Unavailable(error.to_string()),
+    if sqlite_code::is_damaged(&error) {
+        let what = format!("the file itself cannot be read: {error}");
+        return LogError::Damaged { position: 0, stream: "unknown".to_owned(), what };
     }
+    LogError::Unavailable(error.to_string())
 }
 
 impl EventLog for SqliteLog {

@@ -27,7 +27,8 @@ fn log(n: u128) -> LogId {
 }
 
 async fn opened(directory: &TempDir, of: LogId, head: u64, partitions: u16) -> ReadStore {
-    ReadStore::open(&directory.path().join("views"), &[TABLE], of, Position(head), partitions).await.unwrap()
+    let source = Source { log: of, head: Position(head), partitions };
+    ReadStore::open(&directory.path().join("views"), &[TABLE], source).await.unwrap()
 }
 
 fn counter(name: &str, place: i64, count: i64) -> Counter {
@@ -156,7 +157,8 @@ async fn another_shape_or_a_damaged_file_begins_anew() {
     store.write("counters", &change(&store, 0, 3, &[counter("a", 1, 1)]).await).await.unwrap();
     drop(store);
     let wider = Table { columns: &[("id", "TEXT"), ("place", "BIGINT"), ("count", "BIGINT")], ..TABLE };
-    let store = ReadStore::open(&path, &[wider], log(1), Position(3), 1).await.unwrap();
+    let store =
+        ReadStore::open(&path, &[wider], Source { log: log(1), head: Position(3), partitions: 1 }).await.unwrap();
     assert_eq!(store.position("counters"), Position(0));
     drop(store);
     std::fs::write(&path, "this is no database any more ".repeat(400)).unwrap();

@@ -16,7 +16,7 @@ use platform::event_log::{
     Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Position, RecordedEvent, Revision,
     StreamId,
 };
-use platform::read_store::{Rows, Select};
+use platform::read_store::{Rows, Select, Source};
 use platform::seam::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -166,7 +166,7 @@ async fn store(directory: &TempDir, partitions: u16) -> Arc<ReadStore> {
     let tables = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
     let path = directory.path().join("views");
     let log = LogId(Uuid::from_u128(1));
-    Arc::new(ReadStore::open(&path, &tables, log, Position(1_000_000), partitions).await.unwrap())
+    Arc::new(ReadStore::open(&path, &tables, Source { log, head: Position(1_000_000), partitions }).await.unwrap())
 }
 
 /// Runs a worker until its view is at `head`.

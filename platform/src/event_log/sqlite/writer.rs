@@ -1,8 +1,9 @@
 //! The one writer of a SQLite log: judges a batch by what it remembers, and writes it in one statement.
 
-use super::{code, event, unavailable};
+use super::{event, unavailable};
 use crate::event_log::seal::{self, Head, Heads, seal};
 use crate::event_log::{Append, Decision, EventId, LogError, Position, RecordedEvent, StreamId, Verdict};
+use crate::sqlite_code;
 use lru::LruCache;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use std::num::NonZeroUsize;
@@ -40,10 +41,6 @@ fn insert_statement(on_conflict: &str, rows: usize) -> Arc<str> {
     let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
     format!("INSERT OR {on_conflict} INTO events SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL").into()
 }
-
-/// SQLite's primary result codes for a lock that somebody else has.
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
 
 /// The one writer of this process. It remembers where the log and its streams end, which holds as long as nobody else
 /// writes; whoever does takes a position that the next batch wants, and so is noticed.
@@ -136,7 +133,9 @@ impl Writer {
             Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
                 return Ok(Written::Taken);
             }
-            Err(error) if matches!(code(&error), Some(BUSY | LOCKED)) => return Err(unavailable(error)),
+            Err(error) if matches!(sqlite_code::of(&error), Some(sqlite_code::BUSY | sqlite_code::LOCKED)) => {
+                return Err(unavailable(error));
+            }
             Err(error) => {
                 // After a failed fsync nobody knows what is on the disk, a second try least of all (Rebello et al., "Can
                 // applications recover from fsync failures?", 2020): only a restart, which reads the file again, tells.
