@@ -125,8 +125,9 @@ fn known(method: &Method) -> &'static str {
 impl Door {
     async fn admit(&self, mut request: Request, next: Next, endpoint: &str, context: &TraceContext) -> Response {
         let limits = self.front.limits;
+        let verdict = look_up(endpoint, request.method());
         let refusal = match within_bounds(&request, &limits) {
-            Ok(()) => self.judge(endpoint, &mut request).err().map(Denied::into_response),
+            Ok(()) => self.judge(verdict, endpoint, &mut request).err().map(Denied::into_response),
             Err(problem) => Some(problem.into_response()),
         };
         if let Some(refusal) = refusal {
@@ -134,9 +135,8 @@ impl Door {
             return refusal;
         }
         // Monitoring gets in however full it is.
-        let operational = look_up(endpoint, request.method()) == Verdict::Listed(Access::Operational);
         let place = self.places.try_acquire();
-        if place.is_err() && !operational {
+        if place.is_err() && verdict != Verdict::Listed(Access::Operational) {
             drain(request).await;
             return overloaded().into_response();
         }
@@ -155,8 +155,8 @@ impl Door {
     }
 
     /// Refuses those who may not, and notes who the others are.
-    fn judge(&self, endpoint: &str, request: &mut Request) -> Result<(), Denied> {
-        let access = match look_up(endpoint, request.method()) {
+    fn judge(&self, verdict: Verdict, endpoint: &str, request: &mut Request) -> Result<(), Denied> {
+        let access = match verdict {
             // No such route, or not with this method: the router says so.
             Verdict::OtherMethod => return Ok(()),
             Verdict::Unlisted if endpoint == "unmatched" => return Ok(()),
