@@ -52,15 +52,14 @@ pub async fn import(
 fn chunks(mut file: Box<dyn Read + Send>) -> mpsc::Receiver<io::Result<Bytes>> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::task::spawn_blocking(move || {
+        let mut buffer = vec![0; CHUNK_BYTES];
         loop {
-            let mut chunk = vec![0; CHUNK_BYTES];
-            let read = file.read(&mut chunk);
-            let ended = !matches!(read, Ok(1..));
-            let chunk = read.map(|bytes| {
-                chunk.truncate(bytes);
-                Bytes::from(chunk)
-            });
-            if matches!(&chunk, Ok(chunk) if chunk.is_empty()) || sender.blocking_send(chunk).is_err() || ended {
+            let chunk = match file.read(&mut buffer) {
+                Ok(0) => return,
+                read => read.map(|bytes| Bytes::copy_from_slice(&buffer[..bytes])),
+            };
+            let failed = chunk.is_err();
+            if sender.blocking_send(chunk).is_err() || failed {
                 return;
             }
         }
