@@ -16,7 +16,7 @@ use schemas::problems::{Problem, Rule};
 use schemas::views::Row;
 use schemas::views::book::BookRow;
 
-const BY_ID: Select = Select { filter: "id = ?1", order: "id", limit: 1 };
+pub(crate) const BY_ID: Select = Select { filter: "id = ?1", order: "id", limit: 1 };
 
 /// Read a book.
 #[utoipa::path(

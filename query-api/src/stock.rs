@@ -1,5 +1,6 @@
 //! Read routes of the inventory.
 
+use crate::book::BY_ID;
 use crate::cursor::{PageQuery, PageStart};
 use crate::routes::{QueryApi, not_found, object, page, unavailable};
 use axum::body::Bytes;
@@ -19,7 +20,6 @@ use schemas::views::book::BookRow;
 use schemas::views::stock::{MovementRow, StockRow};
 
 const OF_BOOK: Select = Select { filter: "book_id = ?1 AND location = ?2", order: "book_id", limit: 1 };
-const BOOK: Select = Select { filter: "id = ?1", order: "id", limit: 1 };
 
 /// Read a stock.
 ///
@@ -106,7 +106,7 @@ async fn registered(
     position: Position,
 ) -> Result<Position, Problem> {
     api.reach(BookRow::NAME, min_position).await?;
-    let read = api.store.read::<BookRow>(BookRow::NAME, BOOK, &[Param::Text(id.to_string())]).await;
+    let read = api.store.read::<BookRow>(BookRow::NAME, BY_ID, &[Param::Text(id.to_string())]).await;
     let read = read.map_err(unavailable)?;
     let position = position.min(read.position);
     if read.rows.is_empty() { Err(not_found("no book has this id", position)) } else { Ok(position) }
