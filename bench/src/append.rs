@@ -2,13 +2,13 @@
 
 use crate::file_log::FileLog;
 use anyhow::Context;
-use command_side::commands::{Commands, Lane, Request};
+use command_side::commands::{Commands, Request};
 use command_side::dispatcher::{Dispatcher, Settings};
 use domain::Command;
 use domain::book::BookId;
 use domain::stock::{self, Delta, Location, Reason};
 use platform::event_log::sqlite::SqliteLog;
-use platform::event_log::{BodyHash, CommandId, EventLog, Position, StreamId};
+use platform::event_log::{EventLog, Position, StreamId};
 use platform::seam::Seam;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,15 +107,10 @@ fn request(writer: usize, seam: &Seam) -> Request {
     let book = BookId::from(Uuid::from_u128(writer as u128));
     let delta = Delta::new(1).expect("one is a delta");
     let reason = Reason::parse("delivery of the morning").expect("the reason is short");
-    Request {
-        id: CommandId(seam.uuid()),
-        body_hash: BodyHash([7; 32]),
-        stream: StreamId::new(&schemas::stream::stock(book, &Location::main())),
-        if_match: None,
-        lane: Lane::Customer,
-        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
-        command: Command::Stock(stock::Command::Adjust { delta, reason }),
-    }
+    let stream = StreamId::new(&schemas::stream::stock(book, &Location::main()));
+    let command = Command::Stock(stock::Command::Adjust { delta, reason });
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    Request { traceparent, ..Request::unkeyed(stream, command, seam) }
 }
 
 /// The bytes of one such event with all that is recorded of it: what the plain file has to write for each.

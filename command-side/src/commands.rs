@@ -3,6 +3,7 @@
 use domain::{Command, Rejection, State};
 use futures_util::future::BoxFuture;
 use platform::event_log::{BodyHash, CommandId, Position, Revision, StreamId};
+use platform::seam::Seam;
 use schemas::problems::{Problem, Rule};
 use std::sync::Arc;
 
@@ -32,6 +33,21 @@ pub struct Request {
     pub traceparent: String,
     /// What it asks for.
     pub command: Command,
+}
+
+impl Request {
+    /// A command without an idempotency key, whatever revision its aggregate is at.
+    pub fn unkeyed(stream: StreamId, command: Command, seam: &Seam) -> Self {
+        Self {
+            id: CommandId(seam.uuid()),
+            body_hash: BodyHash([0; 32]),
+            stream,
+            if_match: None,
+            lane: Lane::Customer,
+            traceparent: String::new(),
+            command,
+        }
+    }
 }
 
 /// Each lane has its own queue, so that a flood of orders cannot starve what frees resources.

@@ -9,11 +9,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::commands::{Commands, Lane, Loaded, Refusal, Request, Unavailable};
+use crate::commands::{Commands, Loaded, Refusal, Request, Unavailable};
 use domain::Command;
 use domain::money::Currency;
 use format::{Format, Outcome};
-use platform::event_log::{BodyHash, CommandId, StreamId};
+use platform::event_log::StreamId;
 use platform::seam::Seam;
 use serde::{Deserialize, Serialize};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -135,15 +135,7 @@ impl Import {
         stream: StreamId,
         command: Command,
     ) -> Result<Result<Loaded, Refusal>, Unavailable> {
-        let request = Request {
-            id: CommandId(self.seam.uuid()),
-            body_hash: BodyHash([0; 32]),
-            stream,
-            if_match: None,
-            lane: Lane::Customer,
-            traceparent: String::new(),
-            command,
-        };
+        let request = Request::unkeyed(stream, command, &self.seam);
         let answer = patiently(|| self.commands.send(request.clone())).await?;
         Ok(answer.outcome)
     }

@@ -1,7 +1,7 @@
 //! The demo's small catalogue: invented books, so that there is something to read on the first start.
 
 use anyhow::bail;
-use command_side::commands::{Answer, Commands, Lane, Refusal, Request};
+use command_side::commands::{Answer, Commands, Refusal, Request};
 use domain::book::description::{Authors, Description, Format, Language, PublicationDate, Subject, Subjects, Title};
 use domain::book::isbn::Isbn;
 use domain::book::{self, BookId, Listing};
@@ -9,7 +9,7 @@ use domain::invalid::Invalid;
 use domain::money::{Currency, Money};
 use domain::stock::{self, Copies, Location};
 use domain::{Command, Rejection};
-use platform::event_log::{BodyHash, CommandId, Position, StreamId};
+use platform::event_log::{Position, StreamId};
 use platform::seam::Seam;
 
 /// ISBN (of a group that is assigned to nobody), title, authors, language, Thema subject, year, price in fen, copies.
@@ -41,15 +41,7 @@ pub async fn fill(commands: &dyn Commands, seam: &Seam) -> anyhow::Result<Positi
         for (stream, command) in
             [(schemas::stream::book(id), register), (schemas::stream::stock(id, &Location::main()), count)]
         {
-            let request = Request {
-                id: CommandId(seam.uuid()),
-                body_hash: BodyHash([0; 32]),
-                stream: StreamId::new(&stream),
-                if_match: None,
-                lane: Lane::Customer,
-                traceparent: String::new(),
-                command,
-            };
+            let request = Request::unkeyed(StreamId::new(&stream), command, seam);
             reached = reached.max(taken(commands.send(request).await?)?);
         }
     }

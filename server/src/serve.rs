@@ -9,6 +9,9 @@ use gateway::policy::Role;
 use platform::data_directory::{DataDirectory, Layout};
 use platform::seam::Seam;
 use platform::{http_server, telemetry};
+use schemas::views::Row;
+use schemas::views::book::BookRow;
+use schemas::views::stock::StockRow;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,8 +48,8 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     ];
     if options.demo {
         let filled = demo::fill(roles.command.commands.as_ref(), &seam).await?;
-        roles.store.wait_for("books", filled).await;
-        roles.store.wait_for("stock", filled).await;
+        roles.store.wait_for(BookRow::NAME, filled).await;
+        roles.store.wait_for(StockRow::NAME, filled).await;
     }
     announce(address, &layout);
     if options.demo {
