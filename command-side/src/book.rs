@@ -10,7 +10,7 @@ use domain::book::{self, Book, BookId};
 use platform::event_log::{Revision, StreamId};
 use schemas::api;
 use schemas::api::book::{RegisterBook, RegisteredBook, RetireBook, ReviseBook};
-use schemas::http::{Body, Id, IfMatch};
+use schemas::http::{Body, Id, IdempotencyKey, IfMatch};
 use schemas::problems::{Problem, Rule};
 
 /// Register a book.
@@ -18,7 +18,7 @@ use schemas::problems::{Problem, Rule};
 /// One book per ISBN, however it is written: a second registration is refused with 409, also under concurrency.
 #[utoipa::path(
     post, path = "/v1/books", tag = "books", request_body = RegisterBook,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1–255 visible characters: a repeat has no second effect")),
+    params(IdempotencyKey),
     responses(
         (status = 201, body = RegisteredBook, description = "`Location`, `ETag` and `Colophon-Position` are set"),
         (status = 409, body = schemas::problems::Body, description = "`isbn_taken`"),
@@ -50,7 +50,7 @@ pub(crate) async fn register(
     params(
         ("id" = uuid::Uuid, Path, description = "The book"),
         ("If-Match" = String, Header, description = "The entity tag that was read, such as `\"3\"`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1–255 visible characters: a repeat has no second effect"),
+        IdempotencyKey,
     ),
     responses(
         (status = 200, body = api::book::Book, description = "The book as it is now"),
@@ -84,7 +84,7 @@ pub(crate) async fn revise(
     params(
         ("id" = uuid::Uuid, Path, description = "The book"),
         ("If-Match" = Option<String>, Header, description = "The entity tag that was read, such as `\"3\"`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1–255 visible characters: a repeat has no second effect"),
+        IdempotencyKey,
     ),
     responses(
         (status = 200, body = api::book::Book, description = "The book as it is now"),

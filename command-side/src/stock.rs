@@ -12,7 +12,7 @@ use domain::stock::{self, Copies, Location};
 use platform::event_log::StreamId;
 use schemas::api;
 use schemas::api::stock::{AdjustStock, CountStock};
-use schemas::http::{Body, Id, IfMatch};
+use schemas::http::{Body, Id, IdempotencyKey, IfMatch};
 use schemas::problems::Problem;
 
 /// Adjust a stock.
@@ -23,7 +23,7 @@ use schemas::problems::Problem;
     params(
         ("book_id" = uuid::Uuid, Path, description = "The book"),
         ("If-Match" = Option<String>, Header, description = "The entity tag that was read, such as `\"3\"`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1–255 visible characters: a repeat has no second effect"),
+        IdempotencyKey,
     ),
     responses(
         (status = 200, body = api::stock::Stock, description = "The stock as it is now"),
@@ -57,7 +57,7 @@ pub(crate) async fn adjust(
     params(
         ("book_id" = uuid::Uuid, Path, description = "The book"),
         ("If-Match" = String, Header, description = "The entity tag that was read when the copies were counted; `\"0\"` for a book without stock"),
-        ("Idempotency-Key" = Option<String>, Header, description = "1–255 visible characters: a repeat has no second effect"),
+        IdempotencyKey,
     ),
     responses(
         (status = 200, body = api::stock::Stock, description = "The stock as it is now"),

@@ -24,7 +24,7 @@ pub(crate) const BY_ID: Select = Select { filter: "id = ?1", order: "id", limit:
     params(
         ("id" = uuid::Uuid, Path, description = "The book"),
         ("If-None-Match" = Option<String>, Header, description = "The entity tag that is known already"),
-        ("Colophon-Min-Position" = Option<u64>, Header, description = "How far the view has to be; the answer waits for it, within bounds"),
+        MinPosition,
     ),
     responses(
         (status = 200, body = Book, description = "The book; `ETag` and `Colophon-Position` are set"),
@@ -48,7 +48,7 @@ pub(crate) async fn by_id(
     params(
         ("isbn" = String, Path, description = "ISBN-10 or ISBN-13; hyphens and spaces are ignored"),
         ("If-None-Match" = Option<String>, Header, description = "The entity tag that is known already"),
-        ("Colophon-Min-Position" = Option<u64>, Header, description = "How far the view has to be; the answer waits for it, within bounds"),
+        MinPosition,
     ),
     responses(
         (status = 200, body = Book, description = "The book; `ETag` and `Colophon-Position` are set"),
@@ -99,7 +99,7 @@ async fn current(api: &QueryApi, id: &str) -> Result<CachedBook, Problem> {
     get, path = "/v1/books", tag = "books",
     params(
         PageQuery,
-        ("Colophon-Min-Position" = Option<u64>, Header, description = "How far the view has to be; the answer waits for it, within bounds"),
+        MinPosition,
     ),
     responses(
         (status = 200, body = BookPage, description = "`Link` with `rel=\"next\"` leads to the next page"),

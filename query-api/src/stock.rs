@@ -29,7 +29,7 @@ const OF_BOOK: Select = Select { filter: "book_id = ?1 AND location = ?2", order
     params(
         ("book_id" = uuid::Uuid, Path, description = "The book"),
         ("If-None-Match" = Option<String>, Header, description = "The entity tag that is known already"),
-        ("Colophon-Min-Position" = Option<u64>, Header, description = "How far the view has to be; the answer waits for it, within bounds"),
+        MinPosition,
     ),
     responses(
         (status = 200, body = Stock, description = "The figures; `ETag` and `Colophon-Position` are set"),
@@ -64,7 +64,7 @@ pub(crate) async fn figures(
     params(
         ("book_id" = uuid::Uuid, Path, description = "The book"),
         PageQuery,
-        ("Colophon-Min-Position" = Option<u64>, Header, description = "How far the view has to be; the answer waits for it, within bounds"),
+        MinPosition,
     ),
     responses(
         (status = 200, body = Ledger, description = "`Link` with `rel=\"next\"` leads to the next page"),

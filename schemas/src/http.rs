@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use object::Object;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 pub mod object;
@@ -93,8 +94,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 /// How far the view has to be before it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MinPosition(pub Option<u64>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
+#[into_params(names("Colophon-Min-Position"), parameter_in = Header)]
+pub struct MinPosition(
+    /// How far the view has to be; the answer waits for it, within bounds
+    pub Option<u64>,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for MinPosition {
     type Rejection = Problem;
@@ -142,8 +147,12 @@ fn opaque_tag(tag: &str) -> Option<&str> {
 }
 
 /// The `Idempotency-Key` header: 1–255 visible characters, bare or as a string of RFC 8941 section 3.3.3.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(pub Option<String>);
+#[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
+#[into_params(names("Idempotency-Key"), parameter_in = Header)]
+pub struct IdempotencyKey(
+    /// 1–255 visible characters: a repeat has no second effect
+    pub Option<String>,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
