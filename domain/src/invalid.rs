@@ -60,6 +60,15 @@ pub enum Invalid {
     /// A location's name is 1–40 of `a-z`, `0-9` and `_`.
     #[error("a location is 1 to 40 characters of a-z, 0-9 and _")]
     Location,
+    /// An order has 1–1,000 lines; so has a return.
+    #[error("there are 1 to 1000 lines")]
+    LineCount,
+    /// A line is of 1 … 10^6 copies.
+    #[error("a quantity is a whole number from 1 to 1000000; the same book on several lines is summed")]
+    Quantity,
+    /// A payment's id is 1–128 printable ASCII characters.
+    #[error("a payment's id has 1 to 128 printable ASCII characters")]
+    PaymentId,
 }
 
 /// A text of `1..=most` characters that is not blank and holds no control characters, without the white space around it.

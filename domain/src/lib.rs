@@ -9,10 +9,14 @@ pub mod decider;
 mod given;
 pub mod invalid;
 pub mod money;
+pub mod order;
+pub mod purchase;
 pub mod stock;
+pub mod timestamp;
 
 use book::Book;
 use decider::Decider;
+use order::Order;
 use stock::Stock;
 
 /// A command to any aggregate.
@@ -22,6 +26,8 @@ pub enum Command {
     Book(book::Command),
     /// To the stock of a book at a location.
     Stock(stock::Command),
+    /// To an order.
+    Order(order::Command),
 }
 
 /// An event of any aggregate.
@@ -31,6 +37,8 @@ pub enum Event {
     Book(book::Event),
     /// Of the stock of a book at a location.
     Stock(stock::Event),
+    /// Of an order.
+    Order(order::Event),
 }
 
 /// The state of any aggregate.
@@ -40,6 +48,8 @@ pub enum State {
     Book(Book),
     /// Of the stock of a book at a location.
     Stock(Stock),
+    /// Of an order.
+    Order(Order),
 }
 
 /// A refusal by any aggregate: the rule said no.
@@ -51,6 +61,9 @@ pub enum Rejection {
     /// By the stock of a book.
     #[error(transparent)]
     Stock(#[from] stock::Rejection),
+    /// By an order.
+    #[error(transparent)]
+    Order(#[from] order::Rejection),
     /// The command was sent to a stream of another kind of aggregate.
     #[error("the command is meant for another kind of aggregate than this stream's")]
     Misdirected,
@@ -65,7 +78,10 @@ pub fn decide(state: &State, command: Command) -> Result<Vec<Event>, Rejection> 
         (State::Stock(stock), Command::Stock(command)) => {
             Ok(Stock::decide(stock, command)?.into_iter().map(Event::Stock).collect())
         }
-        (State::Book(_), Command::Stock(_)) | (State::Stock(_), Command::Book(_)) => Err(Rejection::Misdirected),
+        (State::Order(order), Command::Order(command)) => {
+            Ok(Order::decide(order, command)?.into_iter().map(Event::Order).collect())
+        }
+        (State::Book(_) | State::Stock(_) | State::Order(_), _) => Err(Rejection::Misdirected),
     }
 }
 
@@ -74,6 +90,7 @@ pub fn evolve(state: State, event: &Event) -> State {
     match (state, event) {
         (State::Book(book), Event::Book(event)) => State::Book(Book::evolve(book, event)),
         (State::Stock(stock), Event::Stock(event)) => State::Stock(Stock::evolve(stock, event)),
-        (state @ State::Book(_), Event::Stock(_)) | (state @ State::Stock(_), Event::Book(_)) => state,
+        (State::Order(order), Event::Order(event)) => State::Order(Order::evolve(order, event)),
+        (state @ (State::Book(_) | State::Stock(_) | State::Order(_)), _) => state,
     }
 }

@@ -4,24 +4,8 @@
 
 use crate::decider::Decider;
 use crate::invalid::{Invalid, text};
+use crate::order::OrderId;
 use std::collections::BTreeMap;
-use uuid::Uuid;
-
-/// An order, as stock knows it: by its id only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrderId(Uuid);
-
-impl From<Uuid> for OrderId {
-    fn from(uuid: Uuid) -> Self {
-        Self(uuid)
-    }
-}
-
-impl From<OrderId> for Uuid {
-    fn from(id: OrderId) -> Self {
-        id.0
-    }
-}
 
 /// Where copies lie. There is one location to begin with, [`Location::main`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -167,6 +151,13 @@ pub enum Command {
         /// The order that holds them.
         order: OrderId,
     },
+    /// Copies that left with an order come back, and may be sold again.
+    TakeBack {
+        /// The order that they left with.
+        order: OrderId,
+        /// How many.
+        copies: Copies,
+    },
 }
 
 /// What happens to a stock.
@@ -209,6 +200,13 @@ pub enum Movement {
     Released {
         /// Which order.
         order: OrderId,
+    },
+    /// Copies that had left with an order came back.
+    TakenBack {
+        /// Which order.
+        order: OrderId,
+        /// How many.
+        copies: Copies,
     },
 }
 
@@ -294,6 +292,13 @@ impl Decider for Stock {
                 let after = Figures { on_hand, reserved: reserved - held };
                 Event { movement: Movement::Released { order }, after }
             }
+            Command::TakeBack { order, copies } => {
+                let on_hand = on_hand + copies.0;
+                if on_hand > Copies::MAX.0 {
+                    return Err(Rejection::TooManyCopies);
+                }
+                Event { movement: Movement::TakenBack { order, copies }, after: Figures { on_hand, reserved } }
+            }
         };
         Ok(vec![event])
     }
@@ -307,7 +312,7 @@ impl Decider for Stock {
             Movement::Committed { order } | Movement::Released { order } => {
                 holds.remove(&order);
             }
-            Movement::Adjusted { .. } | Movement::Counted { .. } => {}
+            Movement::Adjusted { .. } | Movement::Counted { .. } | Movement::TakenBack { .. } => {}
         }
         Stock { revision: stock.revision + 1, figures: event.after, holds }
     }

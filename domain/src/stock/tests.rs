@@ -4,11 +4,12 @@ use super::*;
 use crate::decider::fold;
 use crate::given::given;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 const CASES: u64 = 12;
 
 fn order(n: u64) -> OrderId {
-    OrderId(Uuid::from_u64_pair(0, n))
+    OrderId::from(Uuid::from_u64_pair(0, n))
 }
 
 fn adjust(delta: i64) -> Command {
@@ -92,6 +93,15 @@ fn a_hold_is_committed_or_released_once() {
 }
 
 #[test]
+fn copies_that_left_with_an_order_come_back() {
+    let gone = events([adjust(10), reserve(1, 4), Command::Commit { order: order(1) }]);
+    assert_eq!(figures(&gone, Command::TakeBack { order: order(1), copies: Copies(3) }), Ok((9, 0)));
+    let full = events([adjust(1_000_000_000)]);
+    let one_more = Command::TakeBack { order: order(1), copies: Copies(1) };
+    assert_eq!(figures(&full, one_more), Err(Rejection::TooManyCopies));
+}
+
+#[test]
 fn an_order_holds_once_and_at_least_one_copy() {
     let held = events([adjust(10), reserve(1, 4)]);
     assert_eq!(figures(&held, reserve(1, 1)), Err(Rejection::HeldAlready));
@@ -117,7 +127,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         (0..CASES, 0..40_u64).prop_map(|(on_hand, taken_at)| count(on_hand, taken_at)),
         (one_order.clone(), amount).prop_map(|(order, copies)| Command::Reserve { order, copies: Copies(copies) }),
         one_order.clone().prop_map(|order| Command::Commit { order }),
-        one_order.prop_map(|order| Command::Release { order }),
+        one_order.clone().prop_map(|order| Command::Release { order }),
+        (one_order, 1..CASES).prop_map(|(order, copies)| Command::TakeBack { order, copies: Copies(copies) }),
     ]
 }
 
@@ -157,6 +168,9 @@ proptest! {
                     prop_assert_eq!(stock.figures.available() + copies.get(), before.figures.available());
                 }
                 (Command::Commit { .. }, _) => prop_assert_eq!(stock.figures.available(), before.figures.available()),
+                (Command::TakeBack { copies, .. }, _) => {
+                    prop_assert_eq!(on_hand, before.figures.on_hand + copies.get());
+                }
                 (Command::Release { order }, _) => {
                     let freed = before.hold(order).map(Copies::get);
                     prop_assert_eq!(Some(stock.figures.available() - before.figures.available()), freed);
