@@ -2,5 +2,7 @@
 
 pub mod book;
 pub mod money;
+pub mod order;
 pub mod page;
+pub mod payment;
 pub mod stock;

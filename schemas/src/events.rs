@@ -3,6 +3,8 @@
 //! All versions ever written are read; only the newest is written.
 
 mod book;
+mod money;
+mod order;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -59,6 +61,7 @@ pub fn encode(event: &Event) -> Encoded {
     match event {
         Event::Book(event) => book::encode(event),
         Event::Stock(event) => stock::encode(event),
+        Event::Order(event) => order::encode(event),
     }
 }
 
@@ -70,6 +73,9 @@ pub fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<Event, Deco
         }
         _ if event_type.starts_with("Stock") => {
             stock::decode(event_type, version, data).map(|event| event.map(Event::Stock))
+        }
+        _ if event_type.starts_with("Order") => {
+            order::decode(event_type, version, data).map(|event| event.map(Event::Order))
         }
         _ => None,
     };

@@ -7,4 +7,5 @@ pub mod events;
 pub mod http;
 pub mod problems;
 pub mod stream;
+pub mod timestamp;
 pub mod views;

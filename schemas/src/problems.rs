@@ -5,7 +5,8 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::invalid::Invalid;
-use domain::{Rejection, book, stock};
+use domain::order::lines::NotForSale;
+use domain::{Rejection, book, order, stock};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -118,6 +119,9 @@ impl From<Invalid> for Problem {
             Invalid::Copies => Rule::Copies,
             Invalid::ReasonLength => Rule::ReasonLength,
             Invalid::Location => Rule::Location,
+            Invalid::LineCount => Rule::LineCount,
+            Invalid::Quantity => Rule::Quantity,
+            Invalid::PaymentId => Rule::PaymentId,
         };
         Self::new(rule, invalid.to_string())
     }
@@ -133,13 +137,35 @@ impl From<Rejection> for Problem {
             Rejection::Stock(stock::Rejection::BelowReserved { .. }) => Rule::BelowReserved,
             Rejection::Stock(stock::Rejection::TooManyCopies) => Rule::TooManyCopies,
             Rejection::Stock(stock::Rejection::CountOutdated { .. }) => Rule::PreconditionFailed,
+            Rejection::Order(order::Rejection::NotPlaced) => Rule::NotFound,
+            Rejection::Order(order::Rejection::NotPaid) => Rule::OrderNotPaid,
+            Rejection::Order(order::Rejection::Shipped) => Rule::OrderShipped,
+            Rejection::Order(order::Rejection::Ended) => Rule::OrderEnded,
+            Rejection::Order(order::Rejection::EmptyRefund | order::Rejection::RefundCurrency(_)) => Rule::RefundAmount,
+            Rejection::Order(order::Rejection::RefundTooLarge { .. }) => Rule::RefundTooLarge,
+            Rejection::Order(order::Rejection::ReturnTooLarge { .. }) => Rule::ReturnTooLarge,
             // No route reserves, commits or releases: whoever holds copies for an order judges the rejection itself.
             Rejection::Stock(
                 stock::Rejection::EmptyHold | stock::Rejection::HeldAlready | stock::Rejection::NoHold,
             )
+            // An order's id is its command's: whoever places it twice repeats the command.
+            | Rejection::Order(order::Rejection::PlacedAlready)
             | Rejection::Misdirected => return Self::internal(),
         };
         Self::new(rule, rejection.to_string())
+    }
+}
+
+impl From<NotForSale> for Problem {
+    fn from(not_for_sale: NotForSale) -> Self {
+        let rule = match not_for_sale {
+            NotForSale::Unknown(_) => Rule::UnknownBook,
+            NotForSale::Retired(_) => Rule::BookNotForSale,
+            NotForSale::Unpriced(_) => Rule::BookUnpriced,
+            NotForSale::MixedCurrencies(..) => Rule::MixedCurrencies,
+            NotForSale::Invalid(invalid) => return invalid.into(),
+        };
+        Self::new(rule, not_for_sale.to_string())
     }
 }
 

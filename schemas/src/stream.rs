@@ -2,6 +2,7 @@
 
 use domain::State;
 use domain::book::{Book, BookId};
+use domain::order::{Order, OrderId};
 use domain::stock::{Location, Stock};
 use uuid::Uuid;
 
@@ -12,6 +13,8 @@ pub enum Owner {
     Book(BookId),
     /// The stock of a book at a location.
     Stock(BookId, Location),
+    /// An order.
+    Order(OrderId),
 }
 
 /// The stream of a book: `book-<uuid>`.
@@ -24,14 +27,20 @@ pub fn stock(id: BookId, location: &Location) -> String {
     format!("stock-{}-{id}", location.as_str())
 }
 
-/// Reads a stream's name; none if it is not exactly as [`book`] or [`stock`] write it.
+/// The stream of an order: `order-<uuid>`.
+pub fn order(id: OrderId) -> String {
+    format!("order-{id}")
+}
+
+/// Reads a stream's name; none if it is not exactly as [`book`], [`stock`] or [`order`] write it.
 pub fn parse(stream: &str) -> Option<Owner> {
     let (kind, rest) = stream.split_once('-')?;
     let owner = match kind {
-        "book" => Owner::Book(id(rest)?),
+        "book" => Owner::Book(id(rest)?.into()),
+        "order" => Owner::Order(id(rest)?.into()),
         "stock" => {
             let (location, rest) = rest.split_once('-')?;
-            Owner::Stock(id(rest)?, Location::parse(location).ok()?)
+            Owner::Stock(id(rest)?.into(), Location::parse(location).ok()?)
         }
         _ => return None,
     };
@@ -43,6 +52,7 @@ pub fn empty(owner: &Owner) -> State {
     match owner {
         Owner::Book(_) => State::Book(Book::default()),
         Owner::Stock(..) => State::Stock(Stock::default()),
+        Owner::Order(_) => State::Order(Order::default()),
     }
 }
 
@@ -50,11 +60,12 @@ fn name(owner: &Owner) -> String {
     match owner {
         Owner::Book(id) => book(*id),
         Owner::Stock(id, location) => stock(*id, location),
+        Owner::Order(id) => order(*id),
     }
 }
 
-fn id(text: &str) -> Option<BookId> {
-    Uuid::try_parse(text).ok().map(BookId::from)
+fn id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok()
 }
 
 #[cfg(test)]
@@ -67,6 +78,8 @@ mod tests {
         let location = Location::parse("west_2").unwrap();
         assert_eq!(parse(&book(id)), Some(Owner::Book(id)));
         assert_eq!(parse(&stock(id, &location)), Some(Owner::Stock(id, location)));
+        let id = OrderId::from(Uuid::from_u128(8));
+        assert_eq!(parse(&order(id)), Some(Owner::Order(id)));
     }
 
     #[test]
@@ -78,7 +91,7 @@ mod tests {
             format!("Book-{id}"),
             format!("stock-{id}"),
             format!("stock-Main-{id}"),
-            format!("order-{id}"),
+            format!("orders-{id}"),
             "book-".to_owned(),
             String::new(),
         ] {

@@ -1,5 +1,6 @@
 //! Stored events of books.
 
+use super::money::MoneyV1;
 use super::{Encoded, Unreadable, encoded};
 use domain::book::description::{
     self, Authors, Description, Edition, Language, PublicationDate, Subject, Subjects, Title,
@@ -7,7 +8,6 @@ use domain::book::description::{
 use domain::book::isbn::Isbn;
 use domain::book::{Event, Listing};
 use domain::invalid::Invalid;
-use domain::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -55,13 +55,6 @@ struct SubjectV1 {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MoneyV1 {
-    amount: u64,
-    currency: String,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FormatV1 {
     Hardback,
@@ -77,7 +70,7 @@ pub(super) fn encode(event: &Event) -> Encoded {
         Event::Revised(description) => {
             encoded("BookRevised", 1, &RevisedV1 { description: description_v1(description) })
         }
-        Event::Repriced(price) => encoded("BookRepriced", 1, &RepricedV1 { price: price.as_ref().map(money_v1) }),
+        Event::Repriced(price) => encoded("BookRepriced", 1, &RepricedV1 { price: price.as_ref().map(MoneyV1::from) }),
         Event::Retired => encoded("BookRetired", 1, &RetiredV1 {}),
     }
 }
@@ -98,7 +91,7 @@ fn read_registered(data: &[u8]) -> Result<Event, Unreadable> {
     Ok(Event::Registered(Listing {
         isbn: Isbn::parse(&stored.isbn)?,
         description: description(stored.description)?,
-        price: stored.price.map(money).transpose()?,
+        price: stored.price.map(MoneyV1::read).transpose()?,
     }))
 }
 
@@ -109,7 +102,7 @@ fn read_revised(data: &[u8]) -> Result<Event, Unreadable> {
 
 fn read_repriced(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: RepricedV1 = serde_json::from_slice(data)?;
-    Ok(Event::Repriced(stored.price.map(money).transpose()?))
+    Ok(Event::Repriced(stored.price.map(MoneyV1::read).transpose()?))
 }
 
 fn read_retired(data: &[u8]) -> Result<Event, Unreadable> {
@@ -121,7 +114,7 @@ fn registered(listing: &Listing) -> RegisteredV1 {
     RegisteredV1 {
         isbn: listing.isbn.to_string(),
         description: description_v1(&listing.description),
-        price: listing.price.as_ref().map(money_v1),
+        price: listing.price.as_ref().map(MoneyV1::from),
     }
 }
 
@@ -156,14 +149,6 @@ fn subject_v1(subject: &Subject) -> SubjectV1 {
         version: subject.version().map(str::to_owned),
         code: subject.code().to_owned(),
     }
-}
-
-fn money_v1(money: &Money) -> MoneyV1 {
-    MoneyV1 { amount: money.amount(), currency: money.currency().code().to_owned() }
-}
-
-fn money(stored: MoneyV1) -> Result<Money, Invalid> {
-    Money::new(stored.amount, Currency::parse(&stored.currency)?)
 }
 
 fn format_v1(format: description::Format) -> FormatV1 {

@@ -2,6 +2,7 @@
 
 use super::{Encoded, Unreadable, encoded};
 use domain::invalid::Invalid;
+use domain::order::OrderId;
 use domain::stock::{Copies, Delta, Event, Figures, Movement, Reason};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -23,9 +24,10 @@ struct CountedV1 {
     reserved: u64,
 }
 
+/// Of copies that an order holds now, or that came back from it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReservedV1 {
+struct OfOrderV1 {
     order_id: Uuid,
     copies: u64,
     on_hand: u64,
@@ -52,8 +54,12 @@ pub(super) fn encode(event: &Event) -> Encoded {
             encoded("StockCounted", 1, &CountedV1 { taken_at: *taken_at, on_hand, reserved })
         }
         Movement::Reserved { order, copies } => {
-            let stored = ReservedV1 { order_id: (*order).into(), copies: copies.get(), on_hand, reserved };
+            let stored = OfOrderV1 { order_id: (*order).into(), copies: copies.get(), on_hand, reserved };
             encoded("StockReserved", 1, &stored)
+        }
+        Movement::TakenBack { order, copies } => {
+            let stored = OfOrderV1 { order_id: (*order).into(), copies: copies.get(), on_hand, reserved };
+            encoded("StockReturned", 1, &stored)
         }
         Movement::Committed { order } => {
             encoded("StockCommitted", 1, &EndedV1 { order_id: (*order).into(), on_hand, reserved })
@@ -69,7 +75,8 @@ pub(super) fn decode(event_type: &str, version: u16, data: &[u8]) -> Option<Resu
     match (event_type, version) {
         ("StockAdjusted", 1) => Some(read_adjusted(data)),
         ("StockCounted", 1) => Some(read_counted(data)),
-        ("StockReserved", 1) => Some(read_reserved(data)),
+        ("StockReserved", 1) => Some(read_of_order(data, |order, copies| Movement::Reserved { order, copies })),
+        ("StockReturned", 1) => Some(read_of_order(data, |order, copies| Movement::TakenBack { order, copies })),
         ("StockCommitted", 1) => Some(read_ended(data, |order| Movement::Committed { order })),
         ("StockReleased", 1) => Some(read_ended(data, |order| Movement::Released { order })),
         _ => None,
@@ -88,13 +95,13 @@ fn read_counted(data: &[u8]) -> Result<Event, Unreadable> {
     Ok(Event { movement, after: figures(stored.on_hand, stored.reserved)? })
 }
 
-fn read_reserved(data: &[u8]) -> Result<Event, Unreadable> {
-    let stored: ReservedV1 = serde_json::from_slice(data)?;
-    let movement = Movement::Reserved { order: stored.order_id.into(), copies: Copies::new(stored.copies)? };
+fn read_of_order(data: &[u8], movement: impl FnOnce(OrderId, Copies) -> Movement) -> Result<Event, Unreadable> {
+    let stored: OfOrderV1 = serde_json::from_slice(data)?;
+    let movement = movement(stored.order_id.into(), Copies::new(stored.copies)?);
     Ok(Event { movement, after: figures(stored.on_hand, stored.reserved)? })
 }
 
-fn read_ended(data: &[u8], movement: impl FnOnce(domain::stock::OrderId) -> Movement) -> Result<Event, Unreadable> {
+fn read_ended(data: &[u8], movement: impl FnOnce(OrderId) -> Movement) -> Result<Event, Unreadable> {
     let stored: EndedV1 = serde_json::from_slice(data)?;
     Ok(Event { movement: movement(stored.order_id.into()), after: figures(stored.on_hand, stored.reserved)? })
 }

@@ -7,7 +7,9 @@ use std::fmt::Write;
 #[expect(missing_docs, reason = "the table below says what each one means, to users too")]
 pub enum Rule {
     Malformed,
+    IdempotencyKeyRequired,
     Unauthenticated,
+    WebhookSignature,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -17,6 +19,11 @@ pub enum Rule {
     NotEnoughStock,
     BelowReserved,
     TooManyCopies,
+    OrderNotPaid,
+    OrderShipped,
+    OrderEnded,
+    RefundTooLarge,
+    ReturnTooLarge,
     PreconditionFailed,
     ContentTooLarge,
     UriTooLong,
@@ -40,6 +47,14 @@ pub enum Rule {
     Copies,
     ReasonLength,
     Location,
+    LineCount,
+    Quantity,
+    UnknownBook,
+    BookNotForSale,
+    BookUnpriced,
+    MixedCurrencies,
+    PaymentId,
+    RefundAmount,
     IdempotencyKeyReused,
     PreconditionRequired,
     HeadersTooLarge,
@@ -54,9 +69,11 @@ type Entry = (u16, &'static str, &'static str, &'static str);
 
 impl Rule {
     /// Every rule, by status.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 56] = [
         Self::Malformed,
+        Self::IdempotencyKeyRequired,
         Self::Unauthenticated,
+        Self::WebhookSignature,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -66,6 +83,11 @@ impl Rule {
         Self::NotEnoughStock,
         Self::BelowReserved,
         Self::TooManyCopies,
+        Self::OrderNotPaid,
+        Self::OrderShipped,
+        Self::OrderEnded,
+        Self::RefundTooLarge,
+        Self::ReturnTooLarge,
         Self::PreconditionFailed,
         Self::ContentTooLarge,
         Self::UriTooLong,
@@ -89,6 +111,14 @@ impl Rule {
         Self::Copies,
         Self::ReasonLength,
         Self::Location,
+        Self::LineCount,
+        Self::Quantity,
+        Self::UnknownBook,
+        Self::BookNotForSale,
+        Self::BookUnpriced,
+        Self::MixedCurrencies,
+        Self::PaymentId,
+        Self::RefundAmount,
         Self::IdempotencyKeyReused,
         Self::PreconditionRequired,
         Self::HeadersTooLarge,
@@ -106,11 +136,23 @@ impl Rule {
                 "The request cannot be read",
                 "A header, parameter or body does not have the form it should, or names a field that does not exist.",
             ),
+            Self::IdempotencyKeyRequired => (
+                400,
+                "idempotency_key_required",
+                "An idempotency key is needed",
+                "This call needs `Idempotency-Key` with 1 to 255 visible characters, so that a repeat of it has no second effect.",
+            ),
             Self::Unauthenticated => (
                 401,
                 "unauthenticated",
                 "A valid token is needed",
                 "No token came, or one that is not valid here: `Authorization: Bearer <token>`.",
+            ),
+            Self::WebhookSignature => (
+                401,
+                "webhook_signature",
+                "The webhook is not signed as it should be",
+                "`webhook-id`, `webhook-timestamp` and `webhook-signature` do not fit the body and the shared secret (Standard Webhooks), or the time is more than five minutes off.",
             ),
             Self::Forbidden => (
                 403,
@@ -152,6 +194,33 @@ impl Rule {
                 "too_many_copies",
                 "That is more than a stock can hold",
                 "A stock holds at most 1000000000 copies.",
+            ),
+            Self::OrderNotPaid => {
+                (409, "order_not_paid", "The order is not paid", "Only a paid order is shipped, refunded or returned.")
+            }
+            Self::OrderShipped => (
+                409,
+                "order_shipped",
+                "The order is shipped",
+                "A shipped order can be returned and refunded, but neither cancelled nor shipped again.",
+            ),
+            Self::OrderEnded => (
+                409,
+                "order_ended",
+                "The order has ended",
+                "The order was rejected, cancelled or refunded, or its payment failed: it stays as it is.",
+            ),
+            Self::RefundTooLarge => (
+                409,
+                "refund_too_large",
+                "That is more than is left of the payment",
+                "Never more goes back than was paid.",
+            ),
+            Self::ReturnTooLarge => (
+                409,
+                "return_too_large",
+                "That is more than was bought",
+                "Never more copies come back than were bought.",
             ),
             Self::PreconditionFailed => (
                 412,
@@ -267,6 +336,43 @@ impl Rule {
             Self::Location => {
                 (422, "location", "That is not a location", "A location is 1 to 40 characters of a-z, 0-9 and _.")
             }
+            Self::LineCount => (422, "line_count", "Too few or too many lines", "There are 1 to 1000 lines."),
+            Self::Quantity => (
+                422,
+                "quantity",
+                "That is no quantity",
+                "A quantity is a whole number from 1 to 1000000; the same book on several lines is summed.",
+            ),
+            Self::UnknownBook => {
+                (422, "unknown_book", "A book is not in the catalogue", "A line names a book that nobody registered.")
+            }
+            Self::BookNotForSale => {
+                (422, "book_not_for_sale", "A book is not for sale any more", "A line names a book that is retired.")
+            }
+            Self::BookUnpriced => (
+                422,
+                "book_unpriced",
+                "A book has no price",
+                "A line names a book that has no price yet: it cannot be ordered.",
+            ),
+            Self::MixedCurrencies => (
+                422,
+                "mixed_currencies",
+                "The books are priced in several currencies",
+                "An order is paid by one payment: order books of different currencies separately.",
+            ),
+            Self::PaymentId => (
+                422,
+                "payment_id",
+                "That is not a payment's id",
+                "A payment's id has 1 to 128 printable ASCII characters.",
+            ),
+            Self::RefundAmount => (
+                422,
+                "refund_amount",
+                "That cannot be refunded",
+                "A refund is of at least one minor unit, in the currency of the payment.",
+            ),
             Self::IdempotencyKeyReused => (
                 422,
                 "idempotency_key_reused",
