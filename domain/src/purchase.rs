@@ -5,7 +5,8 @@
 
 use crate::book::BookId;
 use crate::order::holds::{Holds, Stage};
-use crate::order::{Order, OrderId, Placed, Shortage, Status};
+use crate::order::placed::Placed;
+use crate::order::{Order, OrderId, Shortage, Status};
 use crate::stock::{self, Copies};
 use crate::timestamp::Timestamp;
 

@@ -21,7 +21,7 @@ impl View for Books {
     fn keys(fact: &Fact<'_>) -> Vec<Key> {
         match fact.owner {
             Owner::Book(id) => vec![vec![json!(id.to_string())]],
-            Owner::Stock(..) => Vec::new(),
+            Owner::Stock(..) | Owner::Order(_) => Vec::new(),
         }
     }
 

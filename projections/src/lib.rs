@@ -2,7 +2,10 @@
 //!
 //! Nothing here causes anything outside: replaying events through it any number of times leaves the same rows.
 
+pub mod bestseller;
 pub mod book;
+pub mod order;
+pub mod purchase;
 pub mod stock;
 pub mod view;
 pub mod worker;

@@ -1,6 +1,9 @@
 //! Rows of views, with the tables that hold them.
 
+pub mod bestseller;
 pub mod book;
+pub mod order;
+pub mod purchase;
 pub mod stock;
 
 use serde::Serialize;

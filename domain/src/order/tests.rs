@@ -12,6 +12,7 @@ use crate::money::{Currency, MAX_AMOUNT};
 use crate::purchase::{self, Step};
 use crate::stock::{self, Copies, Delta, Reason, Stock};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, HashSet};
 
 const PAY_BY: Timestamp = Timestamp(1_000);
 
@@ -294,7 +295,7 @@ struct Shop {
     order: Order,
     stocks: BTreeMap<BookId, Stock>,
     /// Stock commands that were taken, by step and book: a repeat has no second effect.
-    taken: std::collections::HashSet<(String, BookId)>,
+    taken: HashSet<(String, BookId)>,
     charged: Vec<(String, u64, &'static str)>,
     granted: u64,
 }

@@ -2,8 +2,9 @@
 
 use super::Row;
 use crate::api::stock::{Movement, Stock};
+use crate::timestamp;
 use domain::stock::Figures;
-use jiff::Timestamp;
+use domain::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The stock of a book at a location.
@@ -79,13 +80,12 @@ impl Row for MovementRow {
 impl MovementRow {
     /// The body that shows the row.
     pub fn body(self) -> Movement {
-        let at = Timestamp::from_microsecond(self.recorded_at).unwrap_or(Timestamp::MAX);
         Movement {
             revision: self.revision.cast_unsigned(),
             event_type: self.event_type,
             on_hand: self.on_hand.cast_unsigned(),
             reserved: self.reserved.cast_unsigned(),
-            at: format!("{at:.6}"),
+            at: timestamp::text(Timestamp(self.recorded_at)),
         }
     }
 }
