@@ -38,6 +38,16 @@ impl Layout {
         self.0.join("views.sqlite")
     }
 
+    /// Who customers are: neither deleted nor rebuilt.
+    pub fn vault(&self) -> PathBuf {
+        self.0.join("vault.sqlite")
+    }
+
+    /// What the payment provider's callbacks are signed with, unless the configuration has it.
+    pub fn webhook_secret(&self) -> PathBuf {
+        self.0.join("keys").join("webhook.secret")
+    }
+
     /// The key that signs tokens, unless the configuration names another one.
     pub fn signing_key(&self) -> PathBuf {
         self.0.join("keys").join("signing.pem")

@@ -17,6 +17,15 @@ pub struct Principal {
     pub roles: Vec<String>,
 }
 
+/// Whose objects somebody may read and change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// One's own.
+    Own,
+    /// Everybody's.
+    All,
+}
+
 /// Who gives tokens, and for whom: what a token has to say besides its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realm {

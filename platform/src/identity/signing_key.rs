@@ -3,6 +3,7 @@
 use crate::identity::Realm;
 use crate::identity::verifier::Verifier;
 use crate::seam::Timestamp;
+use crate::secret_file;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
@@ -10,12 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::Serialize;
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// Why there is no signing key. No message shows any part of a key.
@@ -118,25 +116,11 @@ impl SigningKey {
     }
 }
 
-/// Writes a new key beside its place and links it there, so that nobody ever sees half a key, nor replaces another's.
-///
-/// The key comes from the cryptographic library's own generator and not from the seam: a key must never repeat.
+/// A new key comes from the cryptographic library's own generator and not from the seam: a key must never repeat.
 fn create(path: &Path) -> io::Result<()> {
     let refused = |_| io::Error::other("the cryptographic library made no key");
     let key = Ed25519KeyPair::generate().map_err(refused)?;
     let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der().map_err(refused)?;
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
-
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // A temporary file has mode 0600 from its first moment.
-    let mut file = NamedTempFile::new_in(directory)?;
-    file.write_all(pem.as_bytes())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => File::open(directory)?.sync_all(),
-        // Another process was first: its key is the installation's.
-        Err(raced) if raced.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(failed) => Err(failed.error),
-    }
+    secret_file::create(path, pem.as_bytes())
 }

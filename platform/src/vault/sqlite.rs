@@ -1,0 +1,121 @@
+//! The vault in a SQLite file, whose commits are on the disk before they are answered.
+
+use super::{Vault, VaultError};
+use crate::event_log::LogId;
+use crate::identity::Principal;
+use futures_util::future::{BoxFuture, FutureExt};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// Connections at once.
+const CONNECTIONS: u32 = 4;
+
+/// How long a statement waits for a lock.
+const BUSY: Duration = Duration::from_secs(5);
+
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS vault (log BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS customers (
+        issuer TEXT NOT NULL, subject TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
+        PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;";
+
+/// Why a vault could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Its customers are those of another log.
+    #[error("the vault {} belongs to another event log: put back the one that belongs to this log", path.display())]
+    OfAnotherLog {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// SQLite could not.
+    #[error("the vault {} cannot be opened: {source}", path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+}
+
+/// The vault.
+pub struct SqliteVault(SqlitePool);
+
+impl SqliteVault {
+    /// Opens the vault of a log in a file, or makes a new one there.
+    pub async fn open(path: &Path, log: LogId) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY);
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.map_err(failed)?;
+        sqlx::raw_sql(CREATE).execute(&pool).await.map_err(failed)?;
+        sqlx::query("INSERT INTO vault (log) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM vault)")
+            .bind(log.0)
+            .execute(&pool)
+            .await
+            .map_err(failed)?;
+        let of: Uuid = sqlx::query_scalar("SELECT log FROM vault").fetch_one(&pool).await.map_err(failed)?;
+        if of != log.0 {
+            return Err(OpenError::OfAnotherLog { path: path.to_owned() });
+        }
+        Ok(Self(pool))
+    }
+
+    async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
+        sqlx::query_scalar("SELECT id FROM customers WHERE issuer = ?1 AND subject = ?2")
+            .bind(&principal.issuer)
+            .bind(&principal.subject)
+            .fetch_optional(&self.0)
+            .await
+    }
+
+    async fn look_up_or_add(&self, principal: &Principal, new: Uuid) -> Result<Uuid, sqlx::Error> {
+        loop {
+            if let Some(id) = self.look_up(principal).await? {
+                return Ok(id);
+            }
+            sqlx::query("INSERT INTO customers (issuer, subject, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+                .bind(&principal.issuer)
+                .bind(&principal.subject)
+                .bind(new)
+                .execute(&self.0)
+                .await?;
+        }
+    }
+}
+
+impl Vault for SqliteVault {
+    fn find<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Option<Uuid>, VaultError>> {
+        async move { self.look_up(principal).await.map_err(|error| VaultError(error.to_string())) }.boxed()
+    }
+
+    fn find_or_add<'a>(&'a self, principal: &'a Principal, new: Uuid) -> BoxFuture<'a, Result<Uuid, VaultError>> {
+        async move { self.look_up_or_add(principal, new).await.map_err(|error| VaultError(error.to_string())) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::conformance;
+
+    #[tokio::test]
+    async fn conforms_and_remembers() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vault.sqlite");
+        let log = LogId(Uuid::from_u128(7));
+        let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
+        conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
+        let again = SqliteVault::open(&path, log).await.unwrap();
+        assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
+        let other = SqliteVault::open(&path, LogId(Uuid::from_u128(8))).await;
+        assert!(matches!(other, Err(OpenError::OfAnotherLog { .. })));
+    }
+}
