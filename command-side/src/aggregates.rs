@@ -55,11 +55,13 @@ pub struct Step<R, P> {
     pub recalls: Vec<(R, RecordedEvent)>,
     /// Replies to peeks.
     pub peeked: Vec<(P, Result<Loaded, Unavailable>)>,
+    /// Streams whose durable state moved, with a position at which a view shows it.
+    pub advanced: Vec<(StreamId, Loaded, Position)>,
 }
 
 impl<R, P> Default for Step<R, P> {
     fn default() -> Self {
-        Self { answers: Vec::new(), recalls: Vec::new(), peeked: Vec::new() }
+        Self { answers: Vec::new(), recalls: Vec::new(), peeked: Vec::new(), advanced: Vec::new() }
     }
 }
 
@@ -91,6 +93,8 @@ pub struct Aggregates<R, P> {
     prepared: Batch<R>,
     committing: Batch<R>,
     loads: Vec<StreamId>,
+    /// All that is known to be durable lies up to here.
+    reached: Position,
 }
 
 impl<R, P> Aggregates<R, P> {
@@ -107,6 +111,15 @@ impl<R, P> Aggregates<R, P> {
             prepared: Batch::default(),
             committing: Batch::default(),
             loads: Vec::new(),
+            reached: Position(0),
+        }
+    }
+
+    /// The durable state of a stream that is in memory, with a position at which a view shows it.
+    pub fn durable(&self, stream: &StreamId) -> Option<(Loaded, Position)> {
+        match self.entries.peek(stream)? {
+            Entry::Ready { durable, .. } => Some((durable.clone(), self.reached)),
+            Entry::Loading { .. } => None,
         }
     }
 
@@ -143,14 +156,16 @@ impl<R, P> Aggregates<R, P> {
         std::mem::take(&mut self.loads)
     }
 
-    /// Takes in a stream that was read, or that it could not be.
-    pub fn loaded(&mut self, stream: &StreamId, result: Result<Loaded, Unavailable>) -> Step<R, P> {
+    /// Takes in a stream that was read, its last event at `last`, or that it could not be.
+    pub fn loaded(&mut self, stream: &StreamId, last: Position, result: Result<Loaded, Unavailable>) -> Step<R, P> {
         let mut step = Step::default();
+        self.reached = self.reached.max(last);
         let Some(Entry::Loading { commands, peeks }) = self.entries.pop(stream) else { return step };
         self.waiting_peeks -= peeks.len();
         step.peeked.extend(peeks.into_iter().map(|reply| (reply, result.clone())));
         match result {
             Ok(loaded) => {
+                step.advanced.push((stream.clone(), loaded.clone(), self.reached));
                 self.entries.put(stream.clone(), Entry::Ready { durable: loaded.clone(), tip: loaded });
                 for pending in commands {
                     self.queues[pending.request.lane as usize].push_back(pending);
@@ -269,7 +284,9 @@ impl<R, P> Aggregates<R, P> {
     }
 
     fn appended(&mut self, stream: &StreamId, work: Work<R>, position: Position, step: &mut Step<R, P>) {
+        self.reached = self.reached.max(position);
         if let (Some(Entry::Ready { durable, .. }), Some(newest)) = (self.entries.get_mut(stream), work.newest()) {
+            step.advanced.push((stream.clone(), newest.clone(), position));
             *durable = newest;
         }
         // The events of one append lie side by side, its last one at `position`.

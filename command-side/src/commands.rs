@@ -5,7 +5,9 @@ use futures_util::future::BoxFuture;
 use platform::event_log::{BodyHash, CommandId, Position, Revision, StreamId};
 use platform::seam::Seam;
 use schemas::problems::{Problem, Rule};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use uuid::{Builder, Uuid};
 
 /// Takes commands to the log's one writer: the dispatcher where that is this process.
 pub trait Commands: Send + Sync {
@@ -13,7 +15,10 @@ pub trait Commands: Send + Sync {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, Unavailable>>;
 
     /// The durable state of streams, in their order: what a decision may rely on as a fact.
-    fn peek(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>>;
+    fn peek(&self, lane: Lane, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>>;
+
+    /// The durable state of a stream, as soon as it is past a revision. Whoever no longer wants to wait drops this.
+    fn follow(&self, stream: StreamId, after: Revision) -> BoxFuture<'_, Result<Answer, Unavailable>>;
 }
 
 /// A command on its way.
@@ -44,6 +49,28 @@ impl Request {
             stream,
             if_match: None,
             lane: Lane::Customer,
+            traceparent: String::new(),
+            command,
+        }
+    }
+}
+
+impl Request {
+    /// A saga's step: whoever takes it again, for the same object, sends the same command. Steps of one saga have ids that
+    /// begin alike, so that they lie side by side in an index.
+    pub fn of_step(saga: Uuid, step: &str, stream: StreamId, command: Command) -> Self {
+        let mut digest = Sha256::new();
+        for part in [saga.as_bytes().as_slice(), step.as_bytes(), &[0], stream.as_str().as_bytes()] {
+            digest.update(part);
+        }
+        let mut bytes = *saga.as_bytes();
+        bytes[8..].copy_from_slice(&digest.finalize()[..8]);
+        Self {
+            id: CommandId(Builder::from_custom_bytes(bytes).into_uuid()),
+            body_hash: BodyHash([0; 32]),
+            stream,
+            if_match: None,
+            lane: Lane::System,
             traceparent: String::new(),
             command,
         }

@@ -1,13 +1,15 @@
 //! The dispatcher: the loop that drives [`Aggregates`] between its callers and the log.
 
+mod followers;
 #[cfg(test)]
 mod tests;
 
 use crate::aggregates::{Aggregates, Limits, Offer, Step};
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
 use crate::stream;
+use followers::Followers;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
-use platform::event_log::{EventLog, LogError, StreamId, Verdict};
+use platform::event_log::{EventLog, LogError, Position, Revision, StreamId, Verdict};
 use platform::seam::Seam;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ impl Default for Settings {
 enum Message {
     Command(Box<Request>, CommandReply),
     Peek(StreamId, PeekReply),
+    Follow(StreamId, Revision, CommandReply),
 }
 
 /// The dispatcher's handle: sends to its two lanes.
@@ -66,6 +69,7 @@ impl Dispatcher {
             committing: None,
             reads: JoinSet::new(),
             queued_reads: VecDeque::new(),
+            followers: Followers::new(settings.limits.queue_depth),
             concurrent_reads: settings.concurrent_loads,
             depths: [(Lane::Customer, "customer"), (Lane::System, "system")]
                 .map(|(lane, name)| (lane, metrics::gauge!("dispatcher_commands_under_way", "lane" => name))),
@@ -102,19 +106,24 @@ impl Commands for Dispatcher {
         self.ask(request.lane, Message::Command(Box::new(request), reply), answer).boxed()
     }
 
-    fn peek(&self, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>> {
-        let one = |stream| {
+    fn peek(&self, lane: Lane, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>> {
+        let one = move |stream| {
             let (reply, answer) = oneshot::channel();
-            self.ask(Lane::Customer, Message::Peek(stream, reply), answer)
+            self.ask(lane, Message::Peek(stream, reply), answer)
         };
         let all = join_all(streams.into_iter().map(one));
         async move { all.await.into_iter().collect() }.boxed()
+    }
+
+    fn follow(&self, stream: StreamId, after: Revision) -> BoxFuture<'_, Result<Answer, Unavailable>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Lane::Customer, Message::Follow(stream, after, reply), answer).boxed()
     }
 }
 
 /// What a task that reads the log brings back.
 enum Read {
-    Loaded(StreamId, Result<Loaded, Unavailable>),
+    Loaded(StreamId, Result<(Loaded, Position), Unavailable>),
     Recalled(CommandReply, Result<Answer, Unavailable>),
 }
 
@@ -124,6 +133,7 @@ struct Loop {
     committing: Option<BoxFuture<'static, Result<Vec<Verdict>, LogError>>>,
     reads: JoinSet<Read>,
     queued_reads: VecDeque<BoxFuture<'static, Read>>,
+    followers: Followers,
     concurrent_reads: usize,
     depths: [(Lane, metrics::Gauge); 2],
 }
@@ -173,6 +183,12 @@ impl Loop {
                 }
                 self.reply(step);
             }
+            Message::Follow(stream, after, reply) => match self.aggregates.durable(&stream) {
+                Some((loaded, position)) if loaded.revision > after => {
+                    let _ = reply.send(Ok(Answer { outcome: Ok(loaded), position }));
+                }
+                _ => self.followers.add(stream, after, reply),
+            },
         }
     }
 
@@ -192,7 +208,8 @@ impl Loop {
     fn took(&mut self, read: Result<Read, tokio::task::JoinError>) {
         match read.expect("reading the log does not panic, and nobody aborts it") {
             Read::Loaded(stream, result) => {
-                let step = self.aggregates.loaded(&stream, result);
+                let last = result.as_ref().map_or(Position(0), |(_, last)| *last);
+                let step = self.aggregates.loaded(&stream, last, result.map(|(loaded, _)| loaded));
                 self.reply(step);
             }
             Read::Recalled(reply, answer) => {
@@ -208,6 +225,9 @@ impl Loop {
         }
         for (reply, loaded) in step.peeked {
             let _ = reply.send(loaded);
+        }
+        for (stream, loaded, position) in step.advanced {
+            self.followers.advanced(&stream, &loaded, position);
         }
         for (reply, first) in step.recalls {
             let log = Arc::clone(&self.log);

@@ -11,8 +11,17 @@ use uuid::Builder;
 /// The id of the command that `principal` sends with `key` to `operation` (method and path); a random one without a key.
 pub(crate) fn command_id(principal: &Principal, operation: &str, key: Option<&str>, seam: &Seam) -> CommandId {
     let Some(key) = key else { return CommandId(seam.uuid()) };
+    of_parts(&[&principal.issuer, &principal.subject, operation, key])
+}
+
+/// The id of the command that a webhook brings: the sender's name of the message tells its repeats.
+pub(crate) fn of_webhook(id: &str) -> CommandId {
+    of_parts(&["webhook", id])
+}
+
+fn of_parts(parts: &[&str]) -> CommandId {
     let mut digest = Sha256::new();
-    for part in [&principal.issuer, &principal.subject, operation, key] {
+    for part in parts {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }

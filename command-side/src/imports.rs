@@ -9,7 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::commands::{Commands, Loaded, Refusal, Request, Unavailable};
+use crate::commands::{Commands, Lane, Loaded, Refusal, Request, Unavailable};
 use domain::Command;
 use domain::money::Currency;
 use format::{Format, Outcome};
@@ -142,7 +142,7 @@ impl Import {
 
     /// The durable state of streams, in their order.
     pub(crate) async fn peek(&self, streams: Vec<StreamId>) -> Result<Vec<Loaded>, Unavailable> {
-        patiently(|| self.commands.peek(streams.clone())).await
+        patiently(|| self.commands.peek(Lane::Customer, streams.clone())).await
     }
 }
 

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod dispatcher;
 mod idempotency;
 pub mod imports;
+mod order;
+mod payment;
 pub mod routes;
 mod stock;
 pub mod stream;

@@ -10,13 +10,16 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::Command;
 use platform::event_log::{Position, Revision, StreamId};
-use platform::identity::Principal;
+use platform::identity::{Principal, Reach};
 use platform::seam::Seam;
 use platform::trace::TraceContext;
+use platform::vault::Vault;
+use platform::webhook::Secret;
 use schemas::http::{IdempotencyKey, IfMatch, POSITION, Precondition, etag};
 use schemas::problems::{Problem, Rule};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,6 +30,12 @@ pub struct CommandApi {
     pub commands: Arc<dyn Commands>,
     /// For the ids of commands without a key.
     pub seam: Seam,
+    /// Who customers are.
+    pub vault: Arc<dyn Vault>,
+    /// How long an order waits for its payment.
+    pub hold: Duration,
+    /// What the payment provider signs with.
+    pub webhook_secret: Arc<Secret>,
 }
 
 /// The write routes, with their part of the OpenAPI document.
@@ -37,14 +46,21 @@ pub fn routes(api: CommandApi) -> OpenApiRouter {
         .routes(routes!(crate::book::retire))
         .routes(routes!(crate::stock::adjust))
         .routes(routes!(crate::stock::count))
+        .routes(routes!(crate::order::place))
+        .routes(routes!(crate::order::cancel))
+        .routes(routes!(crate::order::ship))
+        .routes(routes!(crate::order::refund))
+        .routes(routes!(crate::order::take_back))
+        .routes(routes!(crate::payment::callback))
         .with_state(api)
 }
 
 /// Who sends a write, and how it is told from its repeats.
 pub(crate) struct Sender {
-    principal: Principal,
+    pub(crate) principal: Principal,
+    pub(crate) reach: Reach,
     traceparent: String,
-    key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Sender {
@@ -55,7 +71,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
         let principal = principal.ok_or_else(|| Problem::new(Rule::Unauthenticated, "this call needs a token"))?;
         let traceparent = parts.extensions.get::<TraceContext>().map(TraceContext::traceparent).unwrap_or_default();
         let IdempotencyKey(key) = IdempotencyKey::from_request_parts(parts, state).await?;
-        Ok(Self { principal, traceparent, key })
+        let reach = parts.extensions.get::<Reach>().copied().unwrap_or(Reach::Own);
+        Ok(Self { principal, reach, traceparent, key })
     }
 }
 
@@ -109,6 +126,6 @@ pub(crate) fn answer(status: StatusCode, body: impl Serialize, revision: Revisio
 
 /// The one aggregate of `stream`, as far as it is durable.
 pub(crate) async fn peek_one(api: &CommandApi, stream: StreamId) -> Result<Loaded, Problem> {
-    let loaded = api.commands.peek(vec![stream]).await?.pop();
+    let loaded = api.commands.peek(Lane::Customer, vec![stream]).await?.pop();
     Ok(loaded.expect("a peek answers once per stream"))
 }

@@ -51,16 +51,18 @@ pub(crate) fn encode(request: &Request, events: &[Event], recorded_at: Timestamp
     (0..).zip(events).map(new_event).collect()
 }
 
-/// The aggregate as the whole stream tells it.
-pub(crate) async fn load(log: &dyn EventLog, stream: &StreamId) -> Result<Loaded, LoadError> {
+/// The aggregate as the whole stream tells it, and the position of its last event.
+pub(crate) async fn load(log: &dyn EventLog, stream: &StreamId) -> Result<(Loaded, Position), LoadError> {
     let mut fold = Fold::of(stream)?;
+    let mut last = Position(0);
     loop {
         let events = log.read_stream(stream, fold.revision, PAGE).await?;
         for event in &events {
             fold = fold.take(event)?;
+            last = event.position;
         }
         if events.len() < PAGE {
-            return Ok(fold.loaded());
+            return Ok((fold.loaded(), last));
         }
     }
 }

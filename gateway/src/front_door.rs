@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::policy::{Access, Role, Verdict, look_up};
+use crate::policy::{Access, Role, STAFF_ROLES, Verdict, look_up};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use platform::identity::Principal;
 use platform::identity::verifier::Verifier;
+use platform::identity::{Principal, Reach};
 use platform::seam::Seam;
 use platform::trace::TraceContext;
 use schemas::problems::{Problem, Rule};
@@ -163,19 +163,21 @@ impl Door {
             Verdict::Unlisted => return Err(Denied::Forbidden),
             Verdict::Listed(access) => access,
         };
-        if access == Access::Operational {
+        if matches!(access, Access::Operational | Access::Signed) {
             return Ok(());
         }
         let principal = self.principal(request.headers())?;
         match (access, &principal) {
             (Access::Read, None) if !self.front.public_reads => return Err(Denied::NoToken),
-            (Access::Roles(_), None) => return Err(Denied::NoToken),
+            (Access::Roles(_) | Access::Own, None) => return Err(Denied::NoToken),
             (Access::Roles(roles), Some(principal)) if !has_one(principal, roles) => {
                 return Err(Denied::Forbidden);
             }
             _ => {}
         }
         if let Some(principal) = principal {
+            let reach = if has_one(&principal, STAFF_ROLES) { Reach::All } else { Reach::Own };
+            request.extensions_mut().insert(reach);
             request.extensions_mut().insert(principal);
         }
         Ok(())

@@ -115,6 +115,8 @@ pub enum Param {
 /// Which rows to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Select {
+    /// What to read instead of the view's rows: a query in parentheses with the same columns.
+    pub from: Option<&'static str>,
     /// A condition with `?1`, `?2` … for its parameters.
     pub filter: &'static str,
     /// The columns of the order.

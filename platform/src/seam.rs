@@ -42,6 +42,11 @@ impl Seam {
         (Self { clock: clock.clone(), chance: Arc::new(SeededChance(AtomicU64::new(seed))) }, clock)
     }
 
+    /// A new UUID that tells nothing (version 4, RFC 9562 section 5.4).
+    pub fn random_uuid(&self) -> Uuid {
+        Builder::from_random_bytes(self.chance.bytes()).into_uuid()
+    }
+
     /// A new UUID: random, and ordered by the millisecond of its making (version 7, RFC 9562 section 5.7).
     pub fn uuid(&self) -> Uuid {
         let millis = u64::try_from(self.clock.now().0.div_euclid(1_000)).unwrap_or_default();

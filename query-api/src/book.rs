@@ -16,7 +16,7 @@ use schemas::problems::{Problem, Rule};
 use schemas::views::Row;
 use schemas::views::book::BookRow;
 
-pub(crate) const BY_ID: Select = Select { filter: "id = ?1", order: "id", limit: 1 };
+pub(crate) const BY_ID: Select = Select { from: None, filter: "id = ?1", order: "id", limit: 1 };
 
 /// Read a book.
 #[utoipa::path(
@@ -113,7 +113,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let start = PageStart::try_from(query)?;
     api.reach(BookRow::NAME, min_position).await?;
-    let select = Select { filter: "registered_at > ?1", order: "registered_at", limit: start.rows() };
+    let select = Select { from: None, filter: "registered_at > ?1", order: "registered_at", limit: start.rows() };
     let read = api.store.read::<BookRow>(BookRow::NAME, select, &[Param::Integer(start.after)]).await;
     let mut read = read.map_err(unavailable)?;
     let next_cursor = start.cut(&mut read.rows, |row| row.registered_at);
@@ -122,6 +122,6 @@ pub(crate) async fn list(
     Ok(page(BookPage { items, next_cursor }, next.as_deref(), read.position))
 }
 
-fn body(row: BookRow) -> Result<Book, Problem> {
+pub(crate) fn body(row: BookRow) -> Result<Book, Problem> {
     row.body().map_err(|error| unavailable(error.into()))
 }

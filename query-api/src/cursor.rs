@@ -38,11 +38,18 @@ pub(crate) struct PageStart {
 impl TryFrom<PageQuery> for PageStart {
     type Error = Problem;
 
-    fn try_from(PageQuery { cursor, limit }: PageQuery) -> Result<Self, Problem> {
-        let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
+    fn try_from(query: PageQuery) -> Result<Self, Problem> {
+        Self::with_default(query, LIMIT_DEFAULT)
+    }
+}
+
+impl PageStart {
+    /// The same, with so many items where no limit is asked for.
+    pub(crate) fn with_default(PageQuery { cursor, limit }: PageQuery, default: u32) -> Result<Self, Problem> {
+        if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
             return Err(Problem::new(Rule::Malformed, "`limit` is a whole number from 1 to 100"));
         }
+        let limit = limit.unwrap_or(default);
         let after = match cursor.as_deref() {
             None | Some("") => 0,
             Some(cursor) => decode(cursor).ok_or_else(|| {
@@ -51,17 +58,20 @@ impl TryFrom<PageQuery> for PageStart {
         };
         Ok(Self { after, limit })
     }
-}
 
-impl PageStart {
     /// Cuts what was read, one row more than fits, to the page; with the cursor of the next one, if there is one.
     pub(crate) fn cut<R>(self, rows: &mut Vec<R>, place: impl Fn(&R) -> i64) -> Option<String> {
-        let limit = usize::try_from(self.limit).expect("a limit of at most 100 fits");
+        let limit = usize::try_from(self.limit).expect("a limit that small fits");
         if rows.len() <= limit {
             return None;
         }
         rows.truncate(limit);
         rows.last().map(|last| URL_SAFE_NO_PAD.encode(place(last).to_be_bytes()))
+    }
+
+    /// The place of the last item before the page, of a listing that begins with the newest.
+    pub(crate) fn before(self) -> i64 {
+        if self.after == 0 { i64::MAX } else { self.after }
     }
 
     /// How many rows to read: one more than fits tells whether there is a next page.

@@ -2,8 +2,10 @@
 //!
 //! Nothing here reads the log, and nothing here changes anything.
 
+mod bestseller;
 mod book;
 mod book_cache;
 mod cursor;
+mod order;
 pub mod routes;
 mod stock;

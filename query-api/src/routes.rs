@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use platform::event_log::Position;
 use platform::read_store::{ReadStore, StoreError};
+use platform::vault::Vault;
 use schemas::http::{MinPosition, PARKED, POSITION, etag, not_modified};
 use schemas::problems::{Problem, Rule};
 use serde::Serialize;
@@ -39,13 +40,14 @@ impl Default for Limits {
 pub struct QueryApi {
     pub(crate) store: Arc<ReadStore>,
     pub(crate) books: Arc<BookCache>,
+    pub(crate) vault: Arc<dyn Vault>,
     wait: Duration,
 }
 
 impl QueryApi {
-    /// Reads `store`.
-    pub fn new(store: Arc<ReadStore>, limits: Limits) -> Self {
-        Self { store, books: Arc::new(BookCache::new(limits.book_cache_bytes)), wait: limits.wait }
+    /// Reads `store`; whose orders are whose, `vault` knows.
+    pub fn new(store: Arc<ReadStore>, vault: Arc<dyn Vault>, limits: Limits) -> Self {
+        Self { store, vault, books: Arc::new(BookCache::new(limits.book_cache_bytes)), wait: limits.wait }
     }
 
     /// Waits, within bounds, until a view has come as far as the sender asks.
@@ -81,6 +83,10 @@ pub fn routes(api: QueryApi) -> OpenApiRouter {
         .routes(routes!(crate::book::list))
         .routes(routes!(crate::stock::figures))
         .routes(routes!(crate::stock::ledger))
+        .routes(routes!(crate::order::by_id))
+        .routes(routes!(crate::order::list))
+        .routes(routes!(crate::order::history))
+        .routes(routes!(crate::bestseller::list))
         .with_state(api)
 }
 

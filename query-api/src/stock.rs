@@ -19,7 +19,7 @@ use schemas::views::Row;
 use schemas::views::book::BookRow;
 use schemas::views::stock::{MovementRow, StockRow};
 
-const OF_BOOK: Select = Select { filter: "book_id = ?1 AND location = ?2", order: "book_id", limit: 1 };
+const OF_BOOK: Select = Select { from: None, filter: "book_id = ?1 AND location = ?2", order: "book_id", limit: 1 };
 
 /// Read a stock.
 ///
@@ -82,7 +82,7 @@ pub(crate) async fn ledger(
     let start = PageStart::try_from(query)?;
     api.reach(MovementRow::NAME, min_position).await?;
     let filter = "book_id = ?1 AND location = ?2 AND revision > ?3";
-    let select = Select { filter, order: "revision", limit: start.rows() };
+    let select = Select { from: None, filter, order: "revision", limit: start.rows() };
     let location = Location::main().as_str().to_owned();
     let params = [Param::Text(id.to_string()), Param::Text(location), Param::Integer(start.after)];
     let mut read = api.store.read::<MovementRow>(MovementRow::NAME, select, &params).await.map_err(unavailable)?;

@@ -2,6 +2,7 @@
 
 pub mod client;
 
+use crate::sandbox::Sandbox;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
@@ -13,6 +14,7 @@ use command_side::imports::{self, Content, Progress};
 use domain::money::Currency;
 use futures_util::{TryStreamExt, stream};
 use platform::seam::Seam;
+use schemas::api::payment::Outcome;
 use serde::Deserialize;
 use std::convert::Infallible;
 use std::io;
@@ -22,10 +24,12 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 #[derive(Clone)]
 struct Admin {
     commands: Arc<dyn Commands>,
+    sandbox: Sandbox,
     seam: Seam,
     stopping: CancellationToken,
 }
@@ -44,8 +48,19 @@ pub fn listen(socket: &std::path::Path) -> io::Result<UnixListener> {
 }
 
 /// What the server does for its tools.
-pub fn routes(commands: Arc<dyn Commands>, seam: Seam, stopping: CancellationToken) -> Router {
-    Router::new().route("/import/{content}", post(import)).with_state(Admin { commands, seam, stopping })
+pub fn routes(commands: Arc<dyn Commands>, sandbox: Sandbox, seam: Seam, stopping: CancellationToken) -> Router {
+    Router::new()
+        .route("/import/{content}", post(import))
+        .route("/sandbox/{order}/{outcome}", post(pay))
+        .with_state(Admin { commands, sandbox, seam, stopping })
+}
+
+/// Plays the payment provider.
+async fn pay(State(admin): State<Admin>, Path((order, outcome)): Path<(Uuid, Outcome)>) -> Response {
+    match admin.sandbox.pay(order, outcome).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    }
 }
 
 /// What the name of a content in the path needs besides.

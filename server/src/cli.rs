@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Event-sourced backend of a bookstore.
 ///
@@ -48,6 +49,12 @@ pub enum Command {
         /// What the file holds.
         #[command(subcommand)]
         content: ImportContent,
+    },
+    /// Play the payment provider
+    Sandbox {
+        /// What it does.
+        #[command(subcommand)]
+        command: SandboxCommand,
     },
     /// Check the configuration, or print an example
     Config {
@@ -106,6 +113,19 @@ pub enum ImportContent {
 pub enum BookFormat {
     /// The goodbooks-10k data set: isbn, authors, title, original_publication_year, language_code
     Goodbooks,
+}
+
+/// What the payment provider does.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Sign and send the callback of a payment: the order's whole total, as if its customer had paid it
+    Pay {
+        /// Which order
+        order: Uuid,
+        /// Say that the payment failed
+        #[arg(long)]
+        fail: bool,
+    },
 }
 
 /// What to do with the configuration.

@@ -7,6 +7,7 @@ pub mod import;
 pub mod openapi;
 pub mod operations;
 pub mod role;
+pub mod sandbox;
 pub mod serve;
 pub mod settings;
 pub mod token;

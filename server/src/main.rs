@@ -11,6 +11,7 @@ async fn main() -> ExitCode {
         Command::Serve(options) => server::serve::run(&cli.global, options).await,
         Command::Token(options) => server::token::run(&cli.global, &options),
         Command::Import { content } => server::import::run(&cli.global, content).await,
+        Command::Sandbox { command } => server::sandbox::run(&cli.global, command).await,
         Command::Config { command: ConfigCommand::Check } => server::settings::check(&cli.global),
         Command::Config { command: ConfigCommand::Example } => server::settings::print_example(),
     };

@@ -26,7 +26,7 @@ pub struct Operations {
     /// The views.
     pub store: Arc<ReadStore>,
     /// Their names.
-    pub views: [&'static str; 3],
+    pub views: [&'static str; 7],
     /// Where the log stood at the start: views that have come so far show all that was written before it.
     pub caught_up_at: Position,
     /// The process's metrics.

@@ -1,7 +1,8 @@
 //! Roles: what a process does. Embedded, one process does all of it on one data directory.
 
 use crate::operations::{self, Operations};
-use crate::settings::Settings;
+use crate::sandbox::Sandbox;
+use crate::settings::{Hidden, Settings};
 use crate::{admin, openapi};
 use anyhow::Context;
 use axum::Router;
@@ -17,11 +18,19 @@ use platform::identity::signing_key::SigningKey;
 use platform::read_store::{ReadStore, Source, Table};
 use platform::seam::Seam;
 use platform::telemetry::Metrics;
+use platform::vault::Vault;
+use platform::vault::sqlite::SqliteVault;
+use platform::webhook::Secret;
+use projections::bestseller::Bestsellers;
 use projections::book::Books;
+use projections::order::{OrderHistory, Orders};
+use projections::purchase::Purchases;
 use projections::stock::{Stock, StockLedger};
 use projections::view::{View, table};
 use projections::worker::{Worker, WorkerError};
 use query_api::routes::QueryApi;
+use reactors::agenda::Agenda;
+use reactors::purchase::Saga;
 use schemas::views::Row;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -82,6 +91,8 @@ pub struct Embedded {
     pub api: Router,
     /// What is served to the tools beside it.
     pub admin: Router,
+    /// Plays the payment provider.
+    pub sandbox: Sandbox,
     /// Ends what goes on beside the requests.
     stop: CancellationToken,
     projectors: JoinSet<()>,
@@ -102,15 +113,35 @@ impl Embedded {
         let command = CommandRole::start(settings, &directory, &seam).await?;
         let head = command.log.head().await?;
         let source = Source { log: command.log.id(), head, partitions: PARTITIONS };
-        let tables: [Table; 3] = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
+        let tables: [Table; 7] = [
+            table::<Books>(),
+            table::<Stock>(),
+            table::<StockLedger>(),
+            table::<Orders>(),
+            table::<OrderHistory>(),
+            table::<Bestsellers>(),
+            table::<Purchases>(),
+        ];
         let store = ReadStore::open(&directory.layout().views(), &tables, source).await;
         let store = Arc::new(store.context("the views cannot be opened")?);
+        let vault: Arc<dyn Vault> = Arc::new(SqliteVault::open(&directory.layout().vault(), command.log.id()).await?);
+        let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
         let stop = CancellationToken::new();
         let mut projectors = JoinSet::new();
         projectors.spawn(project::<Books>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
         projectors.spawn(project::<Stock>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
         projectors.spawn(project::<StockLedger>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Orders>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<OrderHistory>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Bestsellers>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Purchases>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        let saga = Saga {
+            commands: Arc::clone(&command.commands),
+            agenda: Arc::clone(&store) as Arc<dyn Agenda>,
+            seam: seam.clone(),
+        };
+        projectors.spawn(saga.run(head, stop.clone()));
         projectors.spawn(metrics.clone().keep(stop.clone()));
 
         let document = Arc::new(OnceLock::new());
@@ -124,8 +155,14 @@ impl Embedded {
             stopping: stopping.clone(),
             seam: seam.clone(),
         };
-        let write = CommandApi { commands: Arc::clone(&command.commands), seam: seam.clone() };
-        let read = QueryApi::new(Arc::clone(&store), settings.queries());
+        let write = CommandApi {
+            commands: Arc::clone(&command.commands),
+            seam: seam.clone(),
+            vault: Arc::clone(&vault),
+            hold: settings.hold(),
+            webhook_secret: Arc::clone(&webhook_secret),
+        };
+        let read = QueryApi::new(Arc::clone(&store), vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
@@ -139,8 +176,13 @@ impl Embedded {
             seam: seam.clone(),
         };
         let api = guard(routes, front);
-        let admin = admin::routes(Arc::clone(&command.commands), seam, stopping);
-        Ok(Self { command, store, key, api, admin, stop, projectors, _directory: directory })
+        let sandbox =
+            Sandbox { api: api.clone(), commands: Arc::clone(&command.commands), webhook_secret, seam: seam.clone() };
+        if settings.payments.sandbox {
+            projectors.spawn(sandbox.clone().pay_all(Arc::clone(&store), stop.clone()));
+        }
+        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), seam, stopping);
+        Ok(Self { command, store, key, api, admin, sandbox, stop, projectors, _directory: directory })
     }
 
     /// Ends all roles, the writer first.
@@ -173,6 +215,14 @@ async fn project_once<V: View>(
     let position = checkpoints.first().expect("the store makes every partition's checkpoint").position;
     let bus = Box::new(LogTail::new(Arc::clone(log), position));
     Worker { bus, store: Arc::clone(store) }.run::<V>(stop).await
+}
+
+/// The configured secret, or the data directory's own, which is made on the first start.
+fn webhook_secret(settings: &Settings, layout: &Layout) -> anyhow::Result<Secret> {
+    Ok(match &settings.payments.webhook_secret {
+        Some(Hidden(secret)) => Secret::parse(secret).context("`payments.webhook_secret`")?,
+        None => Secret::load_or_create(&layout.webhook_secret())?,
+    })
 }
 
 /// The configured key, or the data directory's own, which is made on the first start.

@@ -10,6 +10,7 @@ use platform::http_server;
 use platform::identity::Realm;
 use platform::identity::signing_key::SigningKey;
 use platform::telemetry;
+use platform::webhook::Secret;
 use serde::{Deserialize, Deserializer};
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -36,6 +37,10 @@ pub struct Settings {
     pub auth: Auth,
     /// About the catalogue.
     pub catalogue: Catalogue,
+    /// About orders.
+    pub orders: Orders,
+    /// About payments.
+    pub payments: Payments,
     /// How much the command side takes on.
     pub commands: Commands,
     /// How much the query side takes on.
@@ -128,6 +133,40 @@ impl Default for Catalogue {
     }
 }
 
+/// About orders.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orders {
+    /// How long the copies of an order are held until it is paid, in seconds.
+    pub hold_s: NonZeroU64,
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self { hold_s: NonZeroU64::new(900).expect("the default is not zero") }
+    }
+}
+
+/// About payments.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Payments {
+    /// What callbacks are signed with; by default a secret of the data directory's own.
+    pub webhook_secret: Option<Hidden>,
+    /// Whether a provider that is none pays every order by itself.
+    pub sandbox: bool,
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone, PartialEq, Deserialize)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
 /// How much the command side takes on.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -216,6 +255,10 @@ impl Settings {
         http_server::Settings { connections_max: self.server.connections.get(), ..http_server::Settings::default() }
     }
 
+    pub(crate) fn hold(&self) -> Duration {
+        Duration::from_secs(self.orders.hold_s.get())
+    }
+
     pub(crate) fn queries(&self) -> query_api::routes::Limits {
         query_api::routes::Limits {
             wait: Duration::from_millis(self.queries.wait_ms),
@@ -238,6 +281,9 @@ pub fn check(global: &Global) -> anyhow::Result<()> {
     let settings = Settings::load(global)?;
     if let Some(path) = &settings.auth.signing_key_file {
         SigningKey::load(path).context("`auth.signing_key_file`")?;
+    }
+    if let Some(Hidden(secret)) = &settings.payments.webhook_secret {
+        Secret::parse(secret).context("`payments.webhook_secret`")?;
     }
     say("the configuration is valid");
     Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each crate may depend on. Dependencies point one way.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("platform", &[]),
     ("schemas", &["domain"]),
@@ -14,9 +14,10 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("projections", &["domain", "schemas", "platform"]),
     ("query-api", &["domain", "schemas", "platform"]),
     ("gateway", &["domain", "schemas", "platform"]),
-    ("server", &["domain", "schemas", "platform", "command-side", "projections", "query-api", "gateway"]),
-    ("bench", &["domain", "schemas", "platform", "command-side", "projections", "query-api", "gateway", "server"]),
-    ("tests", &["domain", "schemas", "platform", "command-side", "projections", "query-api", "gateway", "server"]),
+    ("reactors", &["domain", "schemas", "platform", "command-side", "projections"]),
+    ("server", &["domain", "schemas", "platform", "command-side", "projections", "reactors", "query-api", "gateway"]),
+    ("bench", &["domain", "schemas", "platform", "command-side", "projections", "reactors", "server"]),
+    ("tests", &["domain", "schemas", "platform", "command-side", "projections", "reactors", "gateway", "server"]),
 ];
 
 /// What the domain may use of others: it knows no wire, no clock and no waiting.

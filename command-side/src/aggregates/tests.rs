@@ -53,7 +53,7 @@ fn offer_cold(machine: &mut Machine, request: Request, reply: &'static str, load
     let stream = request.stream.clone();
     assert_eq!(machine.offer(request, reply), Offer::Queued);
     assert_eq!(machine.loads(), std::slice::from_ref(&stream));
-    let step = machine.loaded(&stream, Ok(loaded));
+    let step = machine.loaded(&stream, Position(0), Ok(loaded));
     assert!(step.answers.is_empty());
 }
 
@@ -147,7 +147,7 @@ fn what_rested_on_a_conflict_is_decided_again_from_the_log() {
     assert!(step.answers.is_empty());
     assert!(machine.next_batch().is_empty(), "an append that rested on a refused one must not go out");
     assert_eq!(machine.loads(), [stream(1)]);
-    machine.loaded(&stream(1), Ok(stocked(7, 2)));
+    machine.loaded(&stream(1), Position(0), Ok(stocked(7, 2)));
     assert_eq!(shape(&machine.next_batch()), [(2, vec![1, 0])]);
     let step = machine.settle(vec![appended(3, 12)]);
     assert_eq!(replies(&step), [("a", Ok(1)), ("b", Err("4 copies were asked for, 1 are available".to_owned()))]);
@@ -176,7 +176,7 @@ fn a_failed_append_answers_nothing_as_success_nor_a_refusal_that_rested_on_it() 
     assert_eq!(replies(&step), [("a", Err(Unavailable::Log.to_string()))]);
     assert!(machine.next_batch().is_empty());
     assert_eq!(machine.loads(), [stream(1)]);
-    machine.loaded(&stream(1), Ok(stocked(10, 1)));
+    machine.loaded(&stream(1), Position(0), Ok(stocked(10, 1)));
     machine.next_batch();
     assert_eq!(replies(&machine.settle(vec![appended(2, 2)])), [("b", Ok(9))]);
 }
@@ -263,7 +263,7 @@ fn peeks_and_commands_of_a_cold_stream_share_one_load() {
     machine.offer(adjust(1, 1, 5), "a");
     assert_eq!(machine.loads(), [stream(1)]);
     assert!(machine.loads().is_empty());
-    let step = machine.loaded(&stream(1), Err(Unavailable::Log));
+    let step = machine.loaded(&stream(1), Position(0), Err(Unavailable::Log));
     assert_eq!(step.peeked, [("p", Err(Unavailable::Log))]);
     assert_eq!(replies(&step), [("a", Err(Unavailable::Log.to_string()))]);
     assert!(machine.is_idle(), "a stream that could not be read is read again for the next command");
@@ -284,7 +284,7 @@ fn a_cold_stream_blocks_no_other() {
 fn offer_second(machine: &mut Machine) {
     machine.offer(adjust(2, 2, 1), "warm");
     assert_eq!(machine.loads(), [stream(1), stream(2)]);
-    machine.loaded(&stream(2), Ok(stocked(0, 0)));
+    machine.loaded(&stream(2), Position(0), Ok(stocked(0, 0)));
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn the_cache_is_bounded_and_keeps_what_is_in_a_batch() {
         let (_, step) = machine.peek(stream(n), "p");
         assert!(step.peeked.is_empty());
         machine.loads();
-        machine.loaded(&stream(n), Ok(stocked(0, 0)));
+        machine.loaded(&stream(n), Position(0), Ok(stocked(0, 0)));
         assert!(machine.entries.len() <= 3, "the bound, and what is in a batch");
     }
     assert_eq!(replies(&machine.settle(vec![appended(1, 1)])), [("a", Ok(1))]);

@@ -3,12 +3,13 @@
 use super::*;
 use crate::commands::Refusal;
 use domain::book::BookId;
-use domain::stock::{self, Copies, Delta, Location, OrderId, Reason};
+use domain::order::OrderId;
+use domain::stock::{self, Copies, Delta, Location, Reason};
 use domain::{Command, Rejection, State};
 use platform::event_log::fault::{Fault, FaultyLog};
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::sqlite::SqliteLog;
-use platform::event_log::{Append, BodyHash, CommandId, Decision, LogId, Position, RecordedEvent, Revision};
+use platform::event_log::{Append, BodyHash, CommandId, Decision, LogId, RecordedEvent};
 use platform::seam::Timestamp;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -49,7 +50,7 @@ impl Bench {
     }
 
     async fn peek(&self, stream: u128) -> Loaded {
-        self.dispatcher.peek(vec![name(stream)]).await.unwrap().remove(0)
+        self.dispatcher.peek(Lane::Customer, vec![name(stream)]).await.unwrap().remove(0)
     }
 
     async fn events(&self) -> Vec<RecordedEvent> {

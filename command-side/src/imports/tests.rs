@@ -1,6 +1,7 @@
 //! Files as they come: good rows among bad ones, files that are none, and files that end too soon.
 
 use super::*;
+use crate::commands::Lane;
 use crate::dispatcher::{Dispatcher, Settings};
 use domain::State;
 use domain::book::isbn::Isbn;
@@ -72,14 +73,14 @@ impl Shop {
 
     async fn book(&self, isbn: &str) -> Book {
         let stream = crate::book::stream_of(BookId::of(&Isbn::parse(isbn).unwrap()));
-        let loaded = self.commands.peek(vec![stream]).await.unwrap().remove(0);
+        let loaded = self.commands.peek(Lane::Customer, vec![stream]).await.unwrap().remove(0);
         let State::Book(book) = loaded.state.as_ref() else { panic!("not a book") };
         book.clone()
     }
 
     async fn on_hand(&self, isbn: &str) -> u64 {
         let stream = crate::stock::stream_of(BookId::of(&Isbn::parse(isbn).unwrap()));
-        let loaded = self.commands.peek(vec![stream]).await.unwrap().remove(0);
+        let loaded = self.commands.peek(Lane::Customer, vec![stream]).await.unwrap().remove(0);
         let State::Stock(stock) = loaded.state.as_ref() else { panic!("not a stock") };
         stock.figures().on_hand
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-/// Lines that an order may have.
-const LINES_MAX: usize = 1_000;
+/// Lines that an order, or a return of it, may have.
+pub const LINES_MAX: usize = 1_000;
 
 /// Copies of one book in an order, 1 … 10^6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -83,11 +83,12 @@ impl Statements {
     }
 
     /// The view's position, then its rows as JSON.
-    pub(super) fn read(&self, Select { filter, order, limit }: &Select) -> String {
+    pub(super) fn read(&self, Select { from, filter, order, limit }: &Select) -> String {
         let Self { view, json, .. } = self;
+        let from = from.unwrap_or(view);
         format!(
             "SELECT position, NULL FROM {view}_position UNION ALL SELECT NULL, json_row FROM (
-                 SELECT {json} AS json_row FROM {view} AS own WHERE {filter} ORDER BY {order} LIMIT {limit})"
+                 SELECT {json} AS json_row FROM {from} AS own WHERE {filter} ORDER BY {order} LIMIT {limit})"
         )
     }
 }

@@ -20,7 +20,7 @@ struct Counter {
     note: Option<String>,
 }
 
-const ALL: Select = Select { filter: "true", order: "id, place", limit: 100 };
+const ALL: Select = Select { from: None, filter: "true", order: "id, place", limit: 100 };
 
 fn log(n: u128) -> LogId {
     LogId(Uuid::from_u128(n))
@@ -62,7 +62,7 @@ async fn rows_are_inserted_replaced_deleted_and_found() {
     let keys = [vec![json!("a"), json!(1)], vec![json!("a"), json!("1 OR true")], vec![json!("b"), json!(3)]];
     assert_eq!(store.load::<Counter>("counters", &keys.iter().collect::<Vec<_>>()).await.unwrap(), [a1]);
 
-    let select = Select { filter: "id >= ?1 AND count < ?2", order: "count DESC", limit: 1 };
+    let select = Select { from: None, filter: "id >= ?1 AND count < ?2", order: "count DESC", limit: 1 };
     let found =
         store.read::<Counter>("counters", select, &[Param::Text("a".into()), Param::Integer(100)]).await.unwrap();
     assert_eq!(found.rows, [counter("b", 1, 7)]);

@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 const PARTITIONS: u16 = 4;
 const ISBNS: [&str; 5] = ["9780306406157", "9780140328721", "9780439023481", "9781491950357", "9780262033848"];
-const ALL: Select = Select { filter: "true", order: "1", limit: 10_000 };
+const ALL: Select = Select { from: None, filter: "true", order: "1", limit: 10_000 };
 
 /// A log that is filled by deciding commands, as the dispatcher does it, without its haste.
 struct History {

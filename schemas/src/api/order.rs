@@ -6,7 +6,7 @@ use crate::timestamp;
 use domain::book::BookId;
 use domain::invalid::Invalid;
 use domain::order::holds::ReturnedLine;
-use domain::order::lines::{Line, Quantity};
+use domain::order::lines::{LINES_MAX, Line, Quantity};
 use domain::order::placed::Placed;
 use domain::order::{self, CancellationReason, OrderId};
 use serde::{Deserialize, Serialize};
@@ -280,7 +280,7 @@ impl TryFrom<ReturnCopies> for Vec<ReturnedLine> {
     type Error = Invalid;
 
     fn try_from(ReturnCopies { lines }: ReturnCopies) -> Result<Self, Invalid> {
-        if !(1..=1_000).contains(&lines.len()) {
+        if !(1..=LINES_MAX).contains(&lines.len()) {
             return Err(Invalid::LineCount);
         }
         let line = |ReturnLine { book_id, quantity, restock }| {

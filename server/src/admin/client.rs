@@ -4,18 +4,58 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use command_side::imports::{Content, Progress};
 use futures_util::stream;
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::HOST;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use schemas::api::payment::Outcome;
 use std::io::{self, Read};
 use std::path::Path;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// Bytes of the file sent at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A connection to the server behind `socket`.
+async fn connect<B>(socket: &Path) -> anyhow::Result<SendRequest<B>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = UnixStream::connect(socket)
+        .await
+        .with_context(|| format!("the data directory is in use, but no server answers at {}", socket.display()))?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends when the exchange does; what goes wrong in it shows in the answer.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// The answer, if the server did what it was asked.
+async fn accepted(response: Response<Incoming>) -> anyhow::Result<Incoming> {
+    if response.status() == StatusCode::OK {
+        return Ok(response.into_body());
+    }
+    let reason = response.into_body().collect().await?.to_bytes();
+    bail!("the server refused: {}", String::from_utf8_lossy(&reason))
+}
+
+/// Has the server behind `socket` play the payment provider.
+pub async fn pay(socket: &Path, order: Uuid, outcome: Outcome) -> anyhow::Result<()> {
+    let outcome = match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "failed",
+    };
+    let request =
+        Request::post(format!("/sandbox/{order}/{outcome}")).header(HOST, "admin").body(Empty::<Bytes>::new())?;
+    let response = connect(socket).await?.send_request(request).await.context("the server ended the connection")?;
+    accepted(response).await.map(drop)
+}
 
 /// Has the server behind `socket` import `file`, and tells how it goes.
 pub async fn import(
@@ -23,26 +63,18 @@ pub async fn import(
     content: Content,
     file: Box<dyn Read + Send>,
 ) -> anyhow::Result<mpsc::Receiver<Progress>> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .with_context(|| format!("the data directory is in use, but no server answers at {}", socket.display()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // It ends when the exchange does; what goes wrong in it shows in the answer.
-    tokio::spawn(connection);
+    let mut sender = connect(socket).await?;
     let chunks = stream::unfold(chunks(file), async |mut chunks| {
         let chunk = chunks.recv().await?;
         Some((chunk.map(Frame::data), chunks))
     });
     let request = Request::post(super::path_of(content)).header(HOST, "admin").body(StreamBody::new(chunks))?;
     let response = sender.send_request(request).await.context("the server ended the connection")?;
-    if response.status() != StatusCode::OK {
-        let reason = response.into_body().collect().await?.to_bytes();
-        bail!("the server refused: {}", String::from_utf8_lossy(&reason));
-    }
+    let body = accepted(response).await?;
     let (progress, receiver) = mpsc::channel(1_024);
     tokio::spawn(async move {
         // What is cut off has no last word; whoever receives notices that.
-        let _ = read_lines(response.into_body(), &progress).await;
+        let _ = read_lines(body, &progress).await;
         drop(sender);
     });
     Ok(receiver)
