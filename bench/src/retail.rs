@@ -18,6 +18,7 @@ mod client;
 mod errand;
 mod file;
 mod ledger;
+mod queue;
 mod recount;
 mod replay;
 mod server;
@@ -25,12 +26,13 @@ mod tally;
 
 use anyhow::{Context, bail};
 use client::Client;
-use file::Product;
+use file::{Product, Retail};
 use ledger::Book;
-use recount::{Recount, Verdict};
+use recount::Recount;
 use server::Server;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What to replay, and how.
@@ -62,7 +64,8 @@ pub(crate) async fn run(binary: &Path, directory: &Path, options: &Options) -> a
         options.stock_percent
     );
 
-    let fresh = tempfile::tempdir_in(directory)?;
+    // Another's data directory is left as it is.
+    let fresh = if options.url.is_some() { tempfile::tempdir()? } else { tempfile::tempdir_in(directory)? };
     let shop = Shop {
         binary: binary.to_owned(),
         data: if options.url.is_some() { directory.to_owned() } else { fresh.path().join("data") },
@@ -75,11 +78,11 @@ pub(crate) async fn run(binary: &Path, directory: &Path, options: &Options) -> a
         let server = Server::start(binary, &shop.data, &directory.join("retail-server.log"))?;
         let replayed = shop.replay(server.url(), &retail, options).await;
         let stopped = server.stop();
-        replayed.and_then(|verdict| stopped.map(|()| verdict))
+        replayed.and_then(|differences| stopped.map(|()| differences))
     };
     let failure = match replayed {
-        Ok(Verdict { differences }) if differences.is_empty() => return Ok(()),
-        Ok(Verdict { differences }) => {
+        Ok(differences) if differences.is_empty() => return Ok(()),
+        Ok(differences) => {
             println!("\n{} differences:", differences.len());
             differences.iter().take(20).for_each(|difference| println!("  {difference}"));
             anyhow::anyhow!("the recount finds {} differences", differences.len())
@@ -99,11 +102,12 @@ struct Shop {
 }
 
 impl Shop {
-    async fn replay(&self, url: &str, retail: &file::Retail, options: &Options) -> anyhow::Result<Verdict> {
-        let client = Client::new(url, &self.data)?;
+    /// Replays and recounts; the answer lists what does not fit.
+    async fn replay(&self, url: &str, retail: &Retail, options: &Options) -> anyhow::Result<Vec<String>> {
+        let client = Arc::new(Client::new(url, &self.data)?);
         let books = self.stock(&client, &retail.products, options.stock_percent).await?;
         let begun = Instant::now();
-        let (client, mut ledger) = replay::run(client, books, &retail.invoices, options.clients).await?;
+        let mut ledger = replay::run(&client, books, &retail.invoices, options.clients).await?;
         let lasted = begun.elapsed();
         client.tally().print(lasted);
         let orders = ledger.purchases.len();
@@ -113,10 +117,8 @@ impl Shop {
             ledger.unmatched, ledger.unmapped, ledger.refused
         );
         ledger.position = client.position();
-        let recount = Recount::new(url, client.manager(), &ledger)?;
-        let mut verdict = recount.settle().await?;
-        verdict.differences.splice(0..0, ledger.complaints);
-        Ok(verdict)
+        let counted = Recount::new(url, client.manager(), &ledger)?.settle().await?;
+        Ok(ledger.complaints.into_iter().chain(counted).collect())
     }
 
     /// Gives every product its book, with price and copies.
@@ -131,7 +133,7 @@ impl Shop {
             let on_hand = product.sold * percent / 100;
             writeln!(rows, "{isbn},{on_hand},{}.{:02}", product.price / 100, product.price % 100)?;
             let initial = i64::try_from(on_hand).context("so many copies cannot be counted")?;
-            books.push(Book { id, code: product.code.clone(), price: product.price, initial, adjusted: 0 });
+            books.push(Book { id, code: product.code.clone(), price: product.price, initial });
         }
         std::fs::write(&self.stock_file, rows)?;
         server::import(&self.binary, &self.data, "stock", &self.stock_file)?;

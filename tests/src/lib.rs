@@ -12,4 +12,7 @@ mod data_directory;
 mod import;
 mod manners;
 mod operations;
+mod orders;
+mod payments;
 mod shared;
+mod shop;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use flate2::read::MultiGzDecoder;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -116,8 +116,8 @@ pub(crate) fn read(path: &Path, invoices: Option<usize>) -> anyhow::Result<Retai
 /// The lines of the first so many invoices. Lines that move no copies are left out.
 fn lines(path: &Path, invoices: usize) -> anyhow::Result<Vec<Line>> {
     let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(File::open(path)?));
-    ensure!(reader.headers()? == COLUMNS.as_slice(), "the columns are not {COLUMNS:?}");
-    let mut seen = std::collections::HashSet::new();
+    ensure!(reader.headers()?.iter().eq(COLUMNS), "the columns are not {COLUMNS:?}");
+    let mut seen = HashSet::new();
     let mut lines = Vec::new();
     for record in reader.records() {
         let record = record?;

@@ -1,6 +1,7 @@
 //! What the client asked for and was told: the figures that the server's own have to match.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A book of the catalogue that stands for a product of the file.
 pub(crate) struct Book {
@@ -12,8 +13,6 @@ pub(crate) struct Book {
     pub(crate) price: u64,
     /// Copies on hand, as imported.
     pub(crate) initial: i64,
-    /// Copies by which accepted adjustments changed that.
-    pub(crate) adjusted: i64,
 }
 
 /// An order as its customer knows it.
@@ -46,7 +45,9 @@ impl Purchase {
 #[derive(Default)]
 pub(crate) struct Ledger {
     /// By the place that purchases name.
-    pub(crate) books: Vec<Book>,
+    pub(crate) books: Arc<Vec<Book>>,
+    /// Copies by which accepted adjustments changed the stock of each book.
+    pub(crate) adjusted: Vec<i64>,
     /// Every order that was answered with an id.
     pub(crate) purchases: Vec<Purchase>,
     /// The keys of all orders that the file asks for.

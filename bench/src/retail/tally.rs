@@ -34,6 +34,11 @@ impl Kind {
         (Self::Adjustment, "adjustment"),
         (Self::Poll, "poll"),
     ];
+
+    /// Whether it changes anything at the server.
+    pub(crate) fn writes(self) -> bool {
+        !matches!(self, Self::Poll | Self::Catalogue)
+    }
 }
 
 /// Every duration, by kind, from the first attempt to the answer.

@@ -104,7 +104,7 @@ fn stock_stream(place: usize) -> String {
 async fn happen(history: &mut History, place: usize, what: u32, n: u64) {
     let book = |command| (book_stream(place), Command::Book(command));
     let stock = |command| (stock_stream(place), Command::Stock(command));
-    let order = || stocks::OrderId::from(Uuid::from_u128(u128::from(n % 4)));
+    let order = || domain::order::OrderId::from(Uuid::from_u128(u128::from(n % 4)));
     let (stream, command) = match what {
         0 => book(book::Command::Register(listing(ISBNS[place]))),
         1 => book(book::Command::Revise(Changes {
