@@ -3,13 +3,13 @@
 //! The file is a gift shop's (columns InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID,
 //! Country; in order of time). It is read as a bookstore's:
 //!
-//! - The n-th `StockCode`, in the order in which codes are first sold, is the n-th book that `GET /v1/books` lists after the
-//!   bench has imported a catalogue. Its price is the first positive `UnitPrice` of the code's sales, rounded half up to
-//!   hundredths, but at least 0.01. Its stock at the beginning is `--stock-percent` of all copies that the file sells.
+//! - The n-th `StockCode`, in the order in which codes are first sold, is the n-th book that `GET /v1/books` lists after
+//!   the bench has imported a catalogue. Its price is the first positive `UnitPrice` of the code's sales, rounded half
+//!   up to hundredths, but at least 0.01. Its stock at the beginning is `--stock-percent` of all copies that are sold.
 //! - Lines with positive quantity and price make one order per invoice, in parts of 1,000 lines, of the customer
 //!   `CustomerID` or of `guest`. What is not rejected is paid by a signed callback and shipped.
-//! - Each line of an invoice whose number begins with `C` comes back from the customer's latest earlier shipped order that
-//!   has so many copies left: a return with restocking, and a refund of what those copies cost.
+//! - Each line of an invoice whose number begins with `C` comes back from the customer's latest earlier shipped order
+//!   that has so many copies left: a return with restocking, and a refund of what those copies cost.
 //! - Every other line (damages, finds, samples) adjusts the stock of its book, if the code is ever sold.
 //!
 //! A customer's invoices are replayed one after another, a guest's whenever there is room.
@@ -24,7 +24,7 @@ mod replay;
 mod server;
 mod tally;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use client::Client;
 use file::{Product, Retail};
 use ledger::Book;
@@ -85,7 +85,7 @@ pub(crate) async fn run(binary: &Path, directory: &Path, options: &Options) -> a
         Ok(differences) => {
             println!("\n{} differences:", differences.len());
             differences.iter().take(20).for_each(|difference| println!("  {difference}"));
-            anyhow::anyhow!("the recount finds {} differences", differences.len())
+            anyhow!("the recount finds {} differences", differences.len())
         }
         Err(error) => error,
     };
@@ -111,9 +111,13 @@ impl Shop {
         let lasted = begun.elapsed();
         client.tally().print(lasted);
         let orders = ledger.purchases.len();
-        println!("{orders} orders in {:.1} s: {:.1} orders/s", lasted.as_secs_f64(), orders as f64 / lasted.as_secs_f64());
         println!(
-            "{} returns without a sale, {} adjustments of products never sold, {} adjustments refused for want of copies",
+            "{orders} orders in {:.1} s: {:.1} orders/s",
+            lasted.as_secs_f64(),
+            orders as f64 / lasted.as_secs_f64()
+        );
+        println!(
+            "{} returns without a sale; adjustments: {} of products never sold, {} refused for want of copies",
             ledger.unmatched, ledger.unmapped, ledger.refused
         );
         ledger.position = client.position();

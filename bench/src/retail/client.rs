@@ -170,7 +170,8 @@ impl Client {
                 .await?;
             let items = page.body["items"].as_array().with_context(|| format!("no page of books: {}", page.body))?;
             for item in items.iter().take(wanted - books.len()) {
-                let text = |field: &str| item[field].as_str().with_context(|| format!("a book without {field}: {item}"));
+                let text =
+                    |field: &str| item[field].as_str().with_context(|| format!("a book without {field}: {item}"));
                 books.push((text("id")?.to_owned(), text("isbn")?.to_owned()));
             }
             cursor = page.text("next_cursor").map(str::to_owned);
@@ -213,7 +214,8 @@ impl Client {
 async fn attempt(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let status = response.status().as_u16();
-    let position = response.headers().get("colophon-position").and_then(|position| position.to_str().ok()?.parse().ok());
+    let position =
+        response.headers().get("colophon-position").and_then(|position| position.to_str().ok()?.parse().ok());
     let text = response.text().await?;
     Ok(Answer { status, position, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
 }

@@ -88,8 +88,7 @@ impl Errand {
             *copies.entry(*book).or_default() += quantity;
         }
         let status = decided.text("status").unwrap_or("unknown").to_owned();
-        let mut purchase =
-            Purchase { key, id, status, copies, charged: 0, returned: BTreeMap::new(), refunded: 0 };
+        let mut purchase = Purchase { key, id, status, copies, charged: 0, returned: BTreeMap::new(), refunded: 0 };
         if purchase.status == "awaiting_payment" {
             self.pay_and_ship(&mut purchase, &decided.body["total"]).await?;
         }

@@ -21,8 +21,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Ledger> {
     let books = Arc::new(books);
     let planned = invoices.iter().flat_map(orders).map(|(key, _)| key).collect();
-    let mut ledger =
-        Ledger { adjusted: vec![0; books.len()], books: Arc::clone(&books), planned, ..Ledger::default() };
+    let mut ledger = Ledger { adjusted: vec![0; books.len()], books: Arc::clone(&books), planned, ..Ledger::default() };
     let mut queue = Queue::new(invoices);
     let mut under_way = JoinSet::new();
     let mut progress = Progress { begun: Instant::now(), all: invoices.len(), done: 0, orders: 0 };

@@ -62,7 +62,7 @@ impl Drop for Server {
     }
 }
 
-/// Imports a file of which no row may be refused, unless it is somebody else's catalogue.
+/// Imports a file. Of a catalogue some rows may be refused, of the stock none.
 pub(crate) fn import(binary: &Path, data: &Path, content: &str, file: &Path) -> anyhow::Result<()> {
     let file = file.to_str().context("the file's path is not UTF-8")?;
     let begun = Instant::now();
