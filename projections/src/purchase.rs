@@ -70,3 +70,6 @@ impl View for Purchases {
         Ok(row.settled(stage, event.status, fact.recorded.envelope.recorded_at.0))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, join_all};
 use platform::event_log::{Position, StreamId};
 use platform::seam::Seam;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -77,8 +78,8 @@ impl Saga {
                         if driving.len() >= CONCURRENT {
                             break;
                         }
-                        if !known.contains_key(&order) {
-                            known.insert(order, None);
+                        if let Entry::Vacant(unknown) = known.entry(order) {
+                            unknown.insert(None);
                             driving.spawn(drive(Arc::clone(&self.commands), self.seam.clone(), order));
                         }
                     }

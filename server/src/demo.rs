@@ -48,6 +48,11 @@ pub async fn fill(commands: &dyn Commands, seam: &Seam) -> anyhow::Result<Positi
     Ok(reached)
 }
 
+/// The id of the book that the demo suggests.
+pub fn first_book() -> BookId {
+    BookId::of(&Isbn::parse(BOOKS[0].0).expect("every entry is valid, as a test says"))
+}
+
 /// What an earlier start put there may have been changed since, and stays.
 fn taken(Answer { outcome, position }: Answer) -> anyhow::Result<Position> {
     match outcome {

@@ -53,7 +53,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     }
     announce(address, &layout);
     if options.demo {
-        suggest(address, &roles, &settings, &seam);
+        suggest(address, &layout, &roles, &settings, &seam);
     }
 
     let failure = tokio::select! {
@@ -83,12 +83,14 @@ fn announce(address: SocketAddr, layout: &Layout) {
 }
 
 /// What to try, for whoever starts the demo.
-fn suggest(address: SocketAddr, roles: &Embedded, settings: &Settings, seam: &Seam) {
+fn suggest(address: SocketAddr, layout: &Layout, roles: &Embedded, settings: &Settings, seam: &Seam) {
     let token = |subject, role: Role| {
         let role = [role.name().to_owned()];
         roles.key.sign(&settings.realm(), subject, &role, DEMO_TOKENS, seam.clock.now())
     };
-    let manager = token("demo-manager", Role::Manager);
+    let (manager, customer) = (token("demo-manager", Role::Manager), token("demo-customer", Role::User));
+    let directory = layout.path().display();
+    let book = demo::first_book();
     let url = format!("http://{address}");
     say(format_args!(
         "
@@ -104,6 +106,13 @@ Writes need a token; this one is a manager's, for eight hours:
 
   curl -i {url}/v1/books -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\
     -d '{{\"isbn\":\"978-0-306-40615-7\",\"title\":\"My first book\",\"authors\":[\"Me\"],\"language\":\"en\"}}'
+
+Orders are a customer's; `colophon sandbox pay ORDER --data-dir {directory}` then plays the payment provider:
+
+  CUSTOMER={customer}
+
+  curl -i {url}/v1/orders -H \"Authorization: Bearer $CUSTOMER\" -H 'Content-Type: application/json' \\
+    -H 'Idempotency-Key: first' -H 'Prefer: wait=5' -d '{{\"lines\":[{{\"book_id\":\"{book}\",\"quantity\":1}}]}}'
 
 Ctrl-C ends the demo; its data stay."
     ));

@@ -4,10 +4,11 @@ use crate::colophon::{Answer, Colophon, answer, book};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use platform::seam::Seam;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Bytes of the secret that the provider shares.
@@ -88,7 +89,7 @@ pub fn payment(payment: &str, order: &str, outcome: &str, amount: u64, currency:
 /// A signed callback, sent so many seconds late.
 pub fn callback(colophon: &Colophon, message: &str, body: &Value, late_s: i64) -> RequestBuilder {
     let body = body.to_string();
-    let now_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap() - late_s;
+    let now_s = Seam::system().clock.now().0 / 1_000_000 - late_s;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &SECRET), format!("{message}.{now_s}.{body}").as_bytes());
     colophon
         .anonymous(Method::POST, "/v1/payments/callback")
