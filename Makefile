@@ -1,6 +1,6 @@
 # What to do with the project; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit lint-strict deny bench-append
+.PHONY: help run test test-unit simulate lint-strict deny bench-append bench-retail
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,6 +14,9 @@ test: ## Run every test
 test-unit: ## Run the tests that need no process of their own
 	cargo test --locked --workspace --exclude tests --lib
 
+simulate: ## Run the simulation from SEEDS seeds, the first of them FROM
+	SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_FROM=$(or $(FROM),1) cargo test --locked --package tests nobody_is_cheated
+
 lint-strict: ## Check format and lints; every warning is an error
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
@@ -24,3 +27,7 @@ deny: ## Check licences, advisories and sources of dependencies (installs cargo-
 
 bench-append: ## Durable appends per second, beside group commit to a plain file
 	cargo run --locked --release --package bench -- append
+
+bench-retail: ## A shop's half year over HTTP, with a recount of every copy and cent at the end
+	cargo build --locked --release --package server --package bench
+	target/release/bench retail

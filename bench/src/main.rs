@@ -4,6 +4,7 @@
 
 mod append;
 mod file_log;
+mod retail;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -32,6 +33,21 @@ enum What {
         #[arg(long, default_value_t = 64)]
         writers: usize,
     },
+    /// A shop's half year over HTTP: orders, payments, shipments, returns, and a recount of copies and money at the end.
+    Retail {
+        /// How many of the copies that the file sells are in stock, in percent: fewer than 100 make some orders fail.
+        #[arg(long, default_value_t = 98)]
+        stock_percent: u64,
+        /// Invoices at once.
+        #[arg(long, default_value_t = 32)]
+        clients: usize,
+        /// Only the first so many invoices.
+        #[arg(long)]
+        invoices: Option<usize>,
+        /// A fresh server that runs already; `--directory` is then its data directory. Without it, one is started.
+        #[arg(long)]
+        url: Option<String>,
+    },
 }
 
 #[tokio::main]
@@ -40,5 +56,10 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     match what {
         What::Append { writers } => append::run(&directory, rounds, seconds, writers).await,
+        What::Retail { stock_percent, clients, invoices, url } => {
+            let own = std::env::current_exe()?;
+            let binary = own.with_file_name("colophon");
+            retail::run(&binary, &directory, &retail::Options { stock_percent, clients, invoices, url }).await
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! Country; in order of time). It is read as a bookstore's:
 //!
 //! - The n-th `StockCode`, in the order in which codes are first sold, is the n-th book that `GET /v1/books` lists
-//!   after the bench has imported a catalogue. Its price is the first positive `UnitPrice` of the code's sales, rounded half
-//!   up to hundredths, but at least 0.01. Its stock at the beginning is `--stock-percent` of all copies that are sold.
+//!   after the bench has imported a catalogue. Its price is the first positive `UnitPrice` of the code's sales, rounded
+//!   half up to hundredths, but at least 0.01. Its stock at the beginning is `--stock-percent` of all copies sold.
 //! - Lines with positive quantity and price make one order per invoice, in parts of 1,000 lines, of the customer
 //!   `CustomerID` or of `guest`. What is not rejected is paid by a signed callback and shipped.
 //! - Each line of an invoice whose number begins with `C` comes back from the customer's latest earlier shipped order

@@ -16,3 +16,4 @@ mod orders;
 mod payments;
 mod shared;
 mod shop;
+mod simulation;
