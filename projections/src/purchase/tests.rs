@@ -62,7 +62,11 @@ fn command(order: &Order, what: u32, n: u128) -> Command {
         9 => Command::Expire { now: Timestamp(PAY_BY) },
         10 => Command::Refund { amount: cny(20) },
         _ => Command::Return {
-            lines: vec![ReturnedLine { book: book(1), quantity: Quantity::new(1).unwrap(), restock: n % 2 == 0 }],
+            lines: vec![ReturnedLine {
+                book: book(1),
+                quantity: Quantity::new(1).unwrap(),
+                restock: n.is_multiple_of(2),
+            }],
         },
     }
 }
