@@ -8,13 +8,14 @@ use platform::webhook::{Secret, seconds};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tokio::time::sleep;
 
 const ISBNS: [&str; 3] = ["9780306406157", "9780140328721", "9780439023481"];
 const PRICES: [u64; 3] = [700, 1_100, 0];
 const CUSTOMERS: u64 = 3;
 const ORDERS: u64 = 8;
+
+/// How often somebody asks who gets no answer: much longer than the process is ever away.
+const PATIENCE: u32 = 1_000;
 
 /// What was acknowledged.
 #[derive(Default)]
@@ -54,7 +55,7 @@ async fn persist(
     key: &str,
     body: &Value,
 ) -> (StatusCode, Value) {
-    loop {
+    for _ in 0..PATIENCE {
         let build = || Request::post(path).header("idempotency-key", key);
         let who = Some((subject, reach));
         if let Some((status, body)) = world.call(who, build, body.to_string().into_bytes()).await {
@@ -62,6 +63,7 @@ async fn persist(
         }
         world.dice.pause(300_000).await;
     }
+    panic!("nobody answers {path} {key}");
 }
 
 async fn stock_up(world: &World) -> Vec<String> {
@@ -154,7 +156,7 @@ async fn provider(world: &World, told: &RefCell<Told>, order: &str, payment: &st
     let secret = Secret::parse(SECRET).unwrap();
     let mut again = dice.below(3);
     let mut message = format!("msg-{payment}");
-    loop {
+    for _ in 0..PATIENCE {
         let now = world.seam.clock.now();
         let build = || {
             Request::post("/v1/payments/callback")
@@ -175,6 +177,7 @@ async fn provider(world: &World, told: &RefCell<Told>, order: &str, payment: &st
                 message = format!("msg-{payment}-{again}");
             }
         }
-        sleep(Duration::from_micros(dice.below(400_000))).await;
+        dice.pause(400_000).await;
     }
+    panic!("nobody answers the callback of {payment}");
 }
