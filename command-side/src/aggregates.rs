@@ -199,6 +199,7 @@ impl<R, P> Aggregates<R, P> {
             match verdict {
                 Verdict::Appended { position, .. } => self.appended(&stream, work, position, &mut step),
                 Verdict::Conflict => {
+                    metrics::counter!("dispatcher_conflicts_total").increment(1);
                     let commands = work.into_commands().chain(self.prepared.withdraw(&stream)).collect();
                     self.load(stream, commands, Vec::new());
                 }

@@ -14,6 +14,7 @@ mod manners;
 mod operations;
 mod orders;
 mod payments;
+mod saga;
 mod shared;
 mod shop;
 mod simulation;

@@ -158,6 +158,24 @@ async fn of_two_hundred_buyers_of_fifty_copies_fifty_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_buyers_of_one_book_meet_no_conflict() {
+    let colophon = open("900").await;
+    let accounts: Vec<_> = (0..64).map(|n| Customer::new(&colophon, &format!("account-{n}"))).collect();
+    let book = stocked(&colophon, &isbn(1), 100, 1_000).await;
+    let buyers = accounts.iter().map(|account| async {
+        for n in 0..3 {
+            let id = account.held(&colophon, &n.to_string(), &book, 1).await;
+            assert_eq!(pay(&colophon, "a", &id, 100).await.status, 200);
+        }
+    });
+    join_all(buyers).await;
+    stock_is(&colophon, &book, 1_000 - 64 * 3, 0).await;
+    let conflicts = colophon.metrics().await.get("dispatcher_conflicts_total").copied();
+    assert_eq!(conflicts.unwrap_or_default(), 0.0, "one writer never conflicts with itself");
+    colophon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_one_order_in_parallel_and_after_a_restart() {
     let colophon = open("900").await;
     let ann = Customer::new(&colophon, "ann");

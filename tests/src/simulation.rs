@@ -2,7 +2,7 @@
 //! lost, doubled and delayed, and a process that crashes at any await. One thread, and a clock that waits for nobody.
 
 mod actors;
-mod checker;
+pub mod checker;
 mod world;
 
 use std::time::Duration;

@@ -13,10 +13,11 @@ struct Stock {
     gone: BTreeMap<String, i64>,
 }
 
+/// An order as its events tell it.
 #[derive(Default)]
-struct Order {
+pub struct Order {
     placed: u32,
-    status: String,
+    pub status: String,
     total: i64,
     lines: BTreeMap<String, i64>,
     returned: BTreeMap<String, i64>,
@@ -37,9 +38,30 @@ fn text(value: &Value) -> String {
 
 /// Demands that everything adds up, and that nothing that was acknowledged is missing or there twice.
 pub(super) fn check(events: &[RecordedEvent], told: &Told) {
+    let orders = add_up(events);
+    let acknowledged: BTreeSet<_> = told.orders.values().map(|answer| text(&answer["id"])).collect();
+    assert_eq!(acknowledged.len(), told.orders.len(), "one key is one order");
+    assert_eq!(acknowledged, orders.keys().cloned().collect(), "what was acknowledged is there, and nothing else");
+    for ((id, payment), amount) in &told.payments {
+        assert_eq!(orders[id].charged.get(payment), Some(amount), "the payment {payment} was taken in");
+    }
+    for id in &told.cancelled {
+        assert_eq!(orders[id].cancelled, 1);
+    }
+    let reason = |event: &RecordedEvent| {
+        let data: Value = serde_json::from_slice(&event.data).unwrap();
+        data["reason"].as_str().map(str::to_owned)
+    };
+    let reasons: Vec<_> = events.iter().filter_map(reason).collect();
+    for reason in &told.adjusted {
+        assert_eq!(reasons.iter().filter(|made| *made == reason).count(), 1, "{reason} was made once");
+    }
+}
+
+/// Demands that every stock adds up to the copy, and every order that has ended to the cent.
+pub fn add_up(events: &[RecordedEvent]) -> BTreeMap<String, Order> {
     let mut stocks: BTreeMap<String, Stock> = BTreeMap::new();
     let mut orders: BTreeMap<String, Order> = BTreeMap::new();
-    let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
     let mut ids = BTreeSet::new();
     for (place, event) in events.iter().enumerate() {
         assert_eq!(event.position.0, place as u64 + 1);
@@ -48,9 +70,6 @@ pub(super) fn check(events: &[RecordedEvent], told: &Told) {
         let name = event.envelope.event_type.as_str();
         let stream = event.stream.as_str();
         if let Some(book) = stream.strip_prefix("stock-main-") {
-            if name == "StockAdjusted" {
-                *reasons.entry(text(&data["reason"])).or_default() += 1;
-            }
             moved(stocks.entry(book.to_owned()).or_default(), name, &data);
         } else if let Some(id) = stream.strip_prefix("order-") {
             happened(orders.entry(id.to_owned()).or_default(), name, &data);
@@ -62,18 +81,7 @@ pub(super) fn check(events: &[RecordedEvent], told: &Told) {
     for stock in stocks.values() {
         assert!(stock.holds.is_empty(), "an orphan hold: {:?}", stock.holds);
     }
-    let acknowledged: BTreeSet<_> = told.orders.values().map(|answer| text(&answer["id"])).collect();
-    assert_eq!(acknowledged.len(), told.orders.len(), "one key is one order");
-    assert_eq!(acknowledged, orders.keys().cloned().collect(), "what was acknowledged is there, and nothing else");
-    for ((id, payment), amount) in &told.payments {
-        assert_eq!(orders[id].charged.get(payment), Some(amount), "the payment {payment} was taken in");
-    }
-    for id in &told.cancelled {
-        assert_eq!(orders[id].cancelled, 1);
-    }
-    for reason in &told.adjusted {
-        assert_eq!(reasons[reason], 1, "{reason} was made once");
-    }
+    orders
 }
 
 fn moved(stock: &mut Stock, name: &str, data: &Value) {
