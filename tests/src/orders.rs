@@ -11,8 +11,9 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn an_order_goes_its_way_and_back() {
+    const SUBJECT: &str = "ann@example.org";
     let colophon = open("900").await;
-    let ann = Customer::new(&colophon, "ann");
+    let ann = Customer::new(&colophon, SUBJECT);
     let book = stocked(&colophon, &isbn(1), 4_200, 10).await;
     let placed = ann.order(&colophon, "first", &line(&book, 2)).await;
     let id = placed.json()["id"].as_str().unwrap().to_owned();
@@ -36,7 +37,16 @@ async fn an_order_goes_its_way_and_back() {
     let told = history(&colophon, &id, cancelled.position()).await;
     assert_eq!((told[0].as_str(), refunds(&told)), ("OrderPlaced", 1));
     assert_eq!(ann.cancel(&colophon, &id).await.problem(), (409, "order_ended".to_owned()));
-    colophon.stop();
+    let data = colophon.data();
+    let directory = colophon.stop();
+    // Who it was is in the vault, and nowhere else.
+    let holds_subject = |path: &std::path::Path| {
+        std::fs::read(path).unwrap().windows(SUBJECT.len()).any(|bytes| bytes == SUBJECT.as_bytes())
+    };
+    for name in ["log.sqlite", "views.sqlite"] {
+        assert!(!holds_subject(&data.join(name)), "{name} names the customer");
+    }
+    assert!(!holds_subject(&directory.path().join("log")), "the server's log names the customer");
 }
 
 #[tokio::test]
