@@ -181,7 +181,7 @@ pub(crate) async fn cancel(
     Body(body): Body<CancelOrder>,
 ) -> Result<Response, Problem> {
     let reason = body.reason.map_or(CancellationReason::Other, CancellationReason::from);
-    change(&api, sender, id.into(), "cancellation", if_match, &body, order::Command::Cancel { reason }).await
+    change(&api, sender, id.into(), "cancellation", if_match, &body, Ok(order::Command::Cancel { reason })).await
 }
 
 /// Ship an order.
@@ -205,7 +205,7 @@ pub(crate) async fn ship(
     if_match: IfMatch,
     Body(body): Body<ShipOrder>,
 ) -> Result<Response, Problem> {
-    change(&api, sender, id.into(), "shipment", if_match, &body, order::Command::Ship).await
+    change(&api, sender, id.into(), "shipment", if_match, &body, Ok(order::Command::Ship)).await
 }
 
 /// Refund an order, or a part of it.
@@ -232,9 +232,7 @@ pub(crate) async fn refund(
     if_match: IfMatch,
     Body(body): Body<RefundOrder>,
 ) -> Result<Response, Problem> {
-    // An unknown order is 404 before anything else about the request is judged.
-    owned(&api, &sender, id.into()).await?;
-    let command = order::Command::Refund { amount: body.amount.clone().try_into()? };
+    let command = body.amount.clone().try_into().map(|amount| order::Command::Refund { amount });
     change(&api, sender, id.into(), "refunds", if_match, &body, command).await
 }
 
@@ -262,8 +260,7 @@ pub(crate) async fn take_back(
     if_match: IfMatch,
     Body(body): Body<ReturnCopies>,
 ) -> Result<Response, Problem> {
-    owned(&api, &sender, id.into()).await?;
-    let command = order::Command::Return { lines: body.clone().try_into()? };
+    let command = body.clone().try_into().map(|lines| order::Command::Return { lines });
     change(&api, sender, id.into(), "returns", if_match, &body, command).await
 }
 
@@ -274,9 +271,11 @@ async fn change(
     action: &str,
     if_match: IfMatch,
     body: &impl Serialize,
-    command: order::Command,
+    command: Result<order::Command, Invalid>,
 ) -> Result<Response, Problem> {
+    // An unknown order is 404 before anything else about the request is judged.
     let current = owned(api, &sender, id).await?;
+    let command = command?;
     let if_match = optional(if_match, current)?;
     let operation = format!("POST /v1/orders/{id}/{action}");
     let request = sender.request(api, &operation, body, stream_of(id), if_match, Command::Order(command));

@@ -40,18 +40,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
 }
 
 impl Reader {
-    /// The customer whose orders alone may be read: `%`, which stands for any, if it may be anybody's; none of somebody
-    /// who never ordered.
+    /// The customer whose orders alone may be read; none if anybody's may. Who never ordered is the customer without a name,
+    /// who has no orders.
     async fn customer(&self, api: &QueryApi) -> Result<Option<String>, Problem> {
         if self.reach == Reach::All {
-            return Ok(Some("%".to_owned()));
+            return Ok(None);
         }
-        let Some(principal) = &self.principal else { return Ok(None) };
+        let Some(principal) = &self.principal else { return Ok(Some(String::new())) };
         let customer = api.vault.find(principal).await.map_err(|error| {
             tracing::error!(%error, "the vault cannot be read");
             Problem::new(Rule::Unavailable, "whose orders are whose cannot be looked up at the moment")
         })?;
-        Ok(customer.map(|id| id.to_string()))
+        Ok(Some(customer.map(|id| id.to_string()).unwrap_or_default()))
     }
 
     /// The order, if it is there and this reader's; with the position at which that was so.
@@ -60,7 +60,7 @@ impl Reader {
         let read = api.store.read::<OrderRow>(OrderRow::NAME, select, &[Param::Text(id.to_string())]).await;
         let mut read = read.map_err(unavailable)?;
         let customer = self.customer(api).await?;
-        let may = |row: &OrderRow| customer.as_ref().is_some_and(|own| own == "%" || *own == row.customer_id);
+        let may = |row: &OrderRow| customer.as_ref().is_none_or(|own| *own == row.customer_id);
         let row = read.rows.pop().filter(may).ok_or_else(|| not_found("no order has this id", read.position))?;
         Ok((row, read.position))
     }
@@ -124,21 +124,21 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let start = PageStart::try_from(query)?;
     api.reach(OrderRow::NAME, min_position).await?;
-    // Whoever never ordered has no id, and no order has none.
-    let customer = reader.customer(&api).await?.unwrap_or_default();
-    let filter = match (customer.as_str(), status) {
-        ("%", None) => "placed_at < ?1 AND ?2 = '%' AND ?3 = ''",
-        ("%", Some(_)) => "placed_at < ?1 AND ?2 = '%' AND status = ?3",
-        (_, None) => "placed_at < ?1 AND customer_id = ?2 AND ?3 = ''",
-        (_, Some(_)) => "placed_at < ?1 AND customer_id = ?2 AND status = ?3",
+    let customer = reader.customer(&api).await?;
+    let status = status.map(Status::name);
+    let filter = match (&customer, status) {
+        (None, None) => "placed_at < ?1",
+        (None, Some(_)) => "placed_at < ?1 AND status = ?2",
+        (Some(_), None) => "placed_at < ?1 AND customer_id = ?2",
+        (Some(_), Some(_)) => "placed_at < ?1 AND customer_id = ?2 AND status = ?3",
     };
+    let texts = customer.into_iter().chain(status.map(str::to_owned)).map(Param::Text);
+    let params: Vec<_> = std::iter::once(Param::Integer(start.before())).chain(texts).collect();
     let select = Select { from: None, filter, order: "placed_at DESC", limit: start.rows() };
-    let status = status.map(Status::name).unwrap_or_default();
-    let params = [Param::Integer(start.before()), Param::Text(customer), Param::Text(status.to_owned())];
     let mut read = api.store.read::<OrderRow>(OrderRow::NAME, select, &params).await.map_err(unavailable)?;
     let next_cursor = start.cut(&mut read.rows, |row| row.placed_at);
     let items = read.rows.into_iter().map(body).collect::<Result<_, _>>()?;
-    let of_status = if status.is_empty() { String::new() } else { format!("&status={status}") };
+    let of_status = status.map(|status| format!("&status={status}")).unwrap_or_default();
     let next =
         next_cursor.as_ref().map(|cursor| format!("/v1/orders?cursor={cursor}&limit={}{of_status}", start.limit));
     Ok(page(OrderPage { items, next_cursor }, next.as_deref(), read.position))
