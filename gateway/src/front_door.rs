@@ -54,7 +54,8 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             body_timeout: Duration::from_secs(10),
             handling_timeout: Duration::from_secs(15),
-            uri_bytes: 8 << 10,
+            // A search of 5,000 characters of any script, percent-encoded.
+            uri_bytes: 48 << 10,
             header_fields: 100,
             header_bytes: 32 << 10,
         }

@@ -85,6 +85,8 @@ pub const POLICY: &[Entry] = &[
     entry(Method::POST, "/v1/orders/{id}/returns", STAFF),
     entry(Method::POST, "/v1/payments/callback", Access::Signed),
     entry(Method::GET, "/v1/bestsellers", Access::Read),
+    entry(Method::GET, "/v1/search", Access::Read),
+    entry(Method::GET, "/v1/suggestions", Access::Read),
 ];
 
 const fn entry(method: Method, path: &'static str, access: Access) -> Entry {

@@ -38,6 +38,11 @@ impl Layout {
         self.0.join("views.sqlite")
     }
 
+    /// The search index, a directory: may be deleted while nothing runs, and is built anew.
+    pub fn search(&self) -> PathBuf {
+        self.0.join("search")
+    }
+
     /// Who customers are: neither deleted nor rebuilt.
     pub fn vault(&self) -> PathBuf {
         self.0.join("vault.sqlite")

@@ -26,7 +26,7 @@ mod tests;
 const HEADERS_MAX: usize = 256;
 
 /// The most bytes of a connection that wait to be handled, and so the longest header. The gateway's own bound is lower.
-const BUFFER_MAX_BYTES: usize = 64 * 1024;
+const BUFFER_MAX_BYTES: usize = 96 * 1024;
 
 /// The most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;

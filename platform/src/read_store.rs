@@ -7,8 +7,8 @@ mod tests;
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
 use crate::sqlite_code;
+use crate::view_store::{Change, Key, Parked, Source, StoreError, ViewStore};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use statements::Statements;
@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
@@ -42,65 +41,6 @@ pub struct Table {
     pub key: usize,
     /// Columns by which rows are found besides the key.
     pub indexes: &'static [&'static [&'static str]],
-}
-
-/// The values of a row's key columns.
-pub type Key = Vec<Value>;
-
-/// Why the store does not answer.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// SQLite could not.
-    #[error("the read store does not answer: {0}")]
-    Sqlite(#[from] sqlx::Error),
-    /// A row is not what its type says.
-    #[error("a row of the read store cannot be read: {0}")]
-    Row(#[from] serde_json::Error),
-    /// The file could not be put away to begin anew.
-    #[error("the read store {} cannot be built anew: {source}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// The log that views are built from.
-#[derive(Debug, Clone, Copy)]
-pub struct Source {
-    /// Which one.
-    pub log: LogId,
-    /// Where it ends now.
-    pub head: Position,
-    /// In how many partitions it is delivered.
-    pub partitions: u16,
-}
-
-/// A stream that a view has set aside, because it could not take one of its events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
-    /// Which stream.
-    pub stream: String,
-    /// The event that could not be taken.
-    pub position: Position,
-    /// Why.
-    pub reason: String,
-}
-
-/// What a worker writes at once.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// Where the partition stood, and has to stand still.
-    pub from: Checkpoint,
-    /// Where it stands then.
-    pub to: Position,
-    /// Rows that are now so.
-    pub upserts: Vec<Value>,
-    /// Rows that are no more.
-    pub deletes: Vec<Key>,
-    /// Streams set aside.
-    pub parked: Vec<Parked>,
 }
 
 /// A value in a filter.
@@ -244,8 +184,13 @@ impl ReadStore {
         Ok(read)
     }
 
-    /// How far each partition of a view has come.
-    pub async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
+    fn view(&self, name: &str) -> &View {
+        self.views.get(name).expect("every view that is asked for was opened")
+    }
+}
+
+impl ViewStore for ReadStore {
+    async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
         let table = &self.view(view).statements.table;
         let rows: Vec<(u16, i64)> =
             sqlx::query_as("SELECT partition, position FROM checkpoints WHERE table_name = ? ORDER BY partition")
@@ -261,22 +206,18 @@ impl ReadStore {
         Ok(rows.into_iter().map(checkpoint).collect())
     }
 
-    /// The streams that a view has set aside.
-    pub async fn parked(&self, view: &str) -> Result<Vec<Parked>, StoreError> {
+    async fn parked(&self, view: &str) -> Result<Vec<Parked>, StoreError> {
         Ok(parked(&mut *self.readers.acquire().await?, &self.view(view).statements.table).await?)
     }
 
-    /// The rows with these keys, as far as there are any: for the worker that is about to change them.
-    pub async fn load<T: DeserializeOwned>(&self, view: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
+    async fn load<T: DeserializeOwned + Send>(&self, view: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
         let sql = AssertSqlSafe(Arc::clone(&self.view(view).statements.load));
         let rows: Vec<String> =
             sqlx::query_scalar(sql).bind(serde_json::to_string(keys)?).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok(serde_json::from_str(row)?)).collect()
     }
 
-    /// Writes rows and checkpoint in one transaction; `false` if the checkpoint has been moved by somebody else, in
-    /// which case nothing is written.
-    pub async fn write(&self, view: &str, change: &Change) -> Result<bool, StoreError> {
+    async fn write(&self, view: &str, change: &Change) -> Result<bool, StoreError> {
         let View { statements, position: announced, changes, parked } = self.view(view);
         // Before the commit: a reader that sees the new position has to see these too.
         let changed_keys = change.upserts.iter().map(|row| &row[statements.object]);
@@ -324,10 +265,6 @@ impl ReadStore {
         let reached = position(&mut writer, &statements.table).await?;
         announced.send_replace(reached);
         Ok(true)
-    }
-
-    fn view(&self, name: &str) -> &View {
-        self.views.get(name).expect("every view that is asked for was opened")
     }
 }
 

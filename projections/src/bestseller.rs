@@ -3,8 +3,9 @@
 use crate::order::happened;
 use crate::view::{Fact, Poison, View};
 use domain::book::BookId;
-use domain::order::Happening;
-use platform::read_store::Key;
+use domain::order::lines::Quantity;
+use domain::order::{self, Happening};
+use platform::view_store::Key;
 use schemas::stream::Owner;
 use schemas::views::bestseller::BestsellerRow;
 use serde_json::json;
@@ -21,19 +22,23 @@ impl View for Bestsellers {
     }
 
     fn keys(fact: &Fact<'_>) -> Vec<Key> {
-        let Ok((_, event)) = happened(fact) else { return Vec::new() };
-        let Happening::Paid { copies, .. } = &event.what else { return Vec::new() };
-        copies.iter().map(|(book, _)| vec![json!(book.to_string()), json!(fact.partition)]).collect()
+        paid_copies(fact).iter().map(|(book, _)| vec![json!(book.to_string()), json!(fact.partition)]).collect()
     }
 
     fn evolve(row: Option<BestsellerRow>, key: &Key, fact: &Fact<'_>) -> Result<Option<BestsellerRow>, Poison> {
-        let (_, event) = happened(fact)?;
-        let Happening::Paid { copies, .. } = &event.what else { return Ok(row) };
         let book_id = key.first().and_then(|book| book.as_str()).unwrap_or_default();
         let book = Uuid::try_parse(book_id).map(BookId::from).map_err(|error| Poison(error.to_string()))?;
-        let of_book = copies.iter().filter(|(paid, _)| *paid == book);
+        let of_book = paid_copies(fact).iter().filter(|(paid, _)| *paid == book);
         let paid: u64 = of_book.map(|(_, quantity)| quantity.get()).sum();
         let sold = row.map_or(0, |row| row.sold) + paid.cast_signed();
         Ok(Some(BestsellerRow { book_id: book_id.to_owned(), partition: fact.partition.into(), sold }))
+    }
+}
+
+/// Copies that an event says are paid.
+pub(crate) fn paid_copies<'a>(fact: &Fact<'a>) -> &'a [(BookId, Quantity)] {
+    match happened(fact) {
+        Ok((_, order::Event { what: Happening::Paid { copies, .. }, .. })) => copies,
+        _ => &[],
     }
 }

@@ -6,6 +6,7 @@ pub mod bestseller;
 pub mod book;
 pub mod order;
 pub mod purchase;
+pub mod search;
 pub mod stock;
 pub mod view;
 pub mod worker;

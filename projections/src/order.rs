@@ -3,7 +3,7 @@
 use crate::view::{Fact, Poison, View, continues};
 use domain::Event;
 use domain::order::{self, Happening, OrderId};
-use platform::read_store::Key;
+use platform::view_store::Key;
 use schemas::stream::Owner;
 use schemas::views::order::{HistoryRow, OrderRow};
 use serde_json::json;

@@ -4,7 +4,7 @@ use crate::order::happened;
 use crate::view::{Fact, Poison, View, continues};
 use domain::order::Happening;
 use domain::order::holds::Stage;
-use platform::read_store::Key;
+use platform::view_store::Key;
 use schemas::stream::Owner;
 use schemas::views::purchase::PurchaseRow;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use crate::view::{Fact, Poison, View, continues};
 use domain::Event;
 use domain::stock;
-use platform::read_store::Key;
+use platform::view_store::Key;
 use schemas::stream::Owner;
 use schemas::views::stock::{MovementRow, StockRow};
 use serde_json::json;

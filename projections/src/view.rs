@@ -2,9 +2,10 @@
 
 use domain::Event;
 use platform::event_log::RecordedEvent;
-use platform::read_store::{Key, Table};
+use platform::read_store::Table;
+use platform::view_store::Key;
 use schemas::stream::Owner;
-use schemas::views::Row;
+use schemas::views::{Row, TableRow};
 
 /// An event of an aggregate, as a view takes it.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub struct Fact<'a> {
 #[error("{0}")]
 pub struct Poison(pub String);
 
-/// One row type, one table, the keys that an event touches, and the fold.
+/// One row type, the keys that an event touches, and the fold.
 pub trait View: Send + Sync + 'static {
     /// What it consists of.
     type Row: Row;
@@ -40,8 +41,8 @@ pub trait View: Send + Sync + 'static {
 }
 
 /// The table of a view.
-pub fn table<V: View>() -> Table {
-    Table { name: V::Row::NAME, columns: V::Row::COLUMNS, key: V::Row::KEY, indexes: V::Row::INDEXES }
+pub fn table<V: View<Row: TableRow>>() -> Table {
+    Table { name: V::Row::NAME, columns: V::Row::COLUMNS, key: V::Row::KEY.len(), indexes: V::Row::INDEXES }
 }
 
 /// Refuses an event that does not follow on the row as it is.

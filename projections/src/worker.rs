@@ -8,7 +8,7 @@ use crate::view::View;
 use batch::Batch;
 use platform::bus::{Bus, BusError, Checkpoint, Delivery, Fit};
 use platform::event_log::LogId;
-use platform::read_store::{Change, ReadStore, StoreError};
+use platform::view_store::{Change, StoreError, ViewStore};
 use schemas::views::Row;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -34,11 +34,11 @@ pub enum WorkerError {
 }
 
 /// Builds one view from all partitions of a bus.
-pub struct Worker {
+pub struct Worker<S> {
     /// Where events come from.
     pub bus: Box<dyn Bus>,
     /// Where rows go.
-    pub store: Arc<ReadStore>,
+    pub store: Arc<S>,
 }
 
 /// How far a partition has come, and since when there is a gap behind it.
@@ -48,11 +48,11 @@ struct Partition {
     reported: bool,
 }
 
-impl Worker {
+impl<S: ViewStore> Worker<S> {
     /// Works until it is stopped.
     pub async fn run<V: View>(mut self, stop: CancellationToken) -> Result<(), WorkerError> {
         let view = V::Row::NAME;
-        let mut partitions = partitions(&self.store, view).await?;
+        let mut partitions = partitions(self.store.as_ref(), view).await?;
         let parked = self.store.parked(view).await?;
         let mut parked: HashSet<String> = parked.into_iter().map(|parked| parked.stream).collect();
         metrics::gauge!("projection_parked_streams", "view" => view).set(parked.len() as f64);
@@ -68,7 +68,7 @@ impl Worker {
                 if fitting.is_empty() {
                     continue;
                 }
-                let batch = Batch::<V>::fold(&fitting, &parked, &self.store).await?;
+                let batch = Batch::<V>::fold(&fitting, &parked, self.store.as_ref()).await?;
                 let to = fitting[fitting.len() - 1].position;
                 let change = Change {
                     from: partition.checkpoint.clone(),
@@ -87,7 +87,7 @@ impl Worker {
                     // Another worker has this partition too, and was first. The checkpoint decides between the two.
                     tracing::warn!(view, partition = number, "another worker moved the checkpoint; reading it again");
                     *partition =
-                        self::partitions(&self.store, view).await?.remove(&number).expect("it was there before");
+                        self::partitions(self.store.as_ref(), view).await?.remove(&number).expect("it was there before");
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Worker {
     }
 }
 
-async fn partitions(store: &ReadStore, view: &str) -> Result<BTreeMap<u16, Partition>, StoreError> {
+async fn partitions(store: &impl ViewStore, view: &str) -> Result<BTreeMap<u16, Partition>, StoreError> {
     let checkpoints = store.checkpoints(view).await?;
     let watched =
         |checkpoint: Checkpoint| (checkpoint.partition, Partition { checkpoint, gap_since: None, reported: false });

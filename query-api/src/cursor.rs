@@ -6,7 +6,7 @@ use schemas::problems::{Problem, Rule};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-const LIMIT_DEFAULT: u32 = 20;
+pub(crate) const LIMIT_DEFAULT: u32 = 20;
 const LIMIT_MAX: u32 = 100;
 
 /// Which page of a listing.
@@ -22,7 +22,7 @@ pub(crate) struct PageQuery {
 }
 
 /// A number, or nothing where nothing stands behind the `=`.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
 }
@@ -46,16 +46,8 @@ impl TryFrom<PageQuery> for PageStart {
 impl PageStart {
     /// The same, with so many items where no limit is asked for.
     pub(crate) fn with_default(PageQuery { cursor, limit }: PageQuery, default: u32) -> Result<Self, Problem> {
-        if limit.is_some_and(|limit| !(1..=LIMIT_MAX).contains(&limit)) {
-            return Err(Problem::new(Rule::Malformed, "`limit` is a whole number from 1 to 100"));
-        }
-        let limit = limit.unwrap_or(default);
-        let after = match cursor.as_deref() {
-            None | Some("") => 0,
-            Some(cursor) => decode(cursor).ok_or_else(|| {
-                Problem::new(Rule::Malformed, "`cursor` is the `next_cursor` of the page before, as it came")
-            })?,
-        };
+        let limit = judged(limit, default)?;
+        let after = given_cursor(cursor.as_deref(), decode)?.unwrap_or(0);
         Ok(Self { after, limit })
     }
 
@@ -66,7 +58,7 @@ impl PageStart {
             return None;
         }
         rows.truncate(limit);
-        rows.last().map(|last| URL_SAFE_NO_PAD.encode(place(last).to_be_bytes()))
+        rows.last().map(|last| cursor(place(last).to_be_bytes()))
     }
 
     /// The place of the last item before the page, of a listing that begins with the newest.
@@ -80,9 +72,33 @@ impl PageStart {
     }
 }
 
-fn decode(cursor: &str) -> Option<i64> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    Some(i64::from_be_bytes(bytes.try_into().ok()?)).filter(|place| *place >= 0)
+fn decode(bytes: [u8; 8]) -> Option<i64> {
+    Some(i64::from_be_bytes(bytes)).filter(|place| *place >= 0)
+}
+
+/// The most items on a page, or so many where no limit is asked for.
+pub(crate) fn judged(limit: Option<u32>, default: u32) -> Result<u32, Problem> {
+    match limit.unwrap_or(default) {
+        limit @ 1..=LIMIT_MAX => Ok(limit),
+        _ => Err(Problem::new(Rule::Malformed, "`limit` is a whole number from 1 to 100")),
+    }
+}
+
+/// Where a page begins, if it is not the first one.
+pub(crate) fn given_cursor<T, const N: usize>(
+    cursor: Option<&str>,
+    decode: impl Fn([u8; N]) -> Option<T>,
+) -> Result<Option<T>, Problem> {
+    let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| bytes.try_into().ok());
+    let place = bytes.and_then(decode);
+    let malformed = || Problem::new(Rule::Malformed, "`cursor` is the `next_cursor` of the page before, as it came");
+    place.map(Some).ok_or_else(malformed)
+}
+
+/// The cursor of a place.
+pub(crate) fn cursor(place: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(place)
 }
 
 #[cfg(test)]

@@ -8,4 +8,5 @@ mod book_cache;
 mod cursor;
 mod order;
 pub mod routes;
+mod search;
 mod stock;

@@ -7,8 +7,10 @@ use axum::http::header::{CONTENT_TYPE, ETAG, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use platform::event_log::Position;
-use platform::read_store::{ReadStore, StoreError};
+use platform::read_store::ReadStore;
+use platform::search_index::SearchIndex;
 use platform::vault::Vault;
+use platform::view_store::StoreError;
 use schemas::http::{MinPosition, PARKED, POSITION, etag, not_modified};
 use schemas::problems::{Problem, Rule};
 use serde::Serialize;
@@ -39,25 +41,41 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct QueryApi {
     pub(crate) store: Arc<ReadStore>,
+    pub(crate) search: Arc<SearchIndex>,
     pub(crate) books: Arc<BookCache>,
     pub(crate) vault: Arc<dyn Vault>,
     wait: Duration,
 }
 
 impl QueryApi {
-    /// Reads `store`; whose orders are whose, `vault` knows.
-    pub fn new(store: Arc<ReadStore>, vault: Arc<dyn Vault>, limits: Limits) -> Self {
-        Self { store, vault, books: Arc::new(BookCache::new(limits.book_cache_bytes)), wait: limits.wait }
+    /// Reads `store` and `search`; whose orders are whose, `vault` knows.
+    pub fn new(store: Arc<ReadStore>, search: Arc<SearchIndex>, vault: Arc<dyn Vault>, limits: Limits) -> Self {
+        Self { store, search, vault, books: Arc::new(BookCache::new(limits.book_cache_bytes)), wait: limits.wait }
     }
 
     /// Waits, within bounds, until a view has come as far as the sender asks.
     pub(crate) async fn reach(&self, view: &str, MinPosition(asked): MinPosition) -> Result<(), Problem> {
         let Some(asked) = asked else { return Ok(()) };
         let reached = self.store.wait_for(view, Position(asked));
+        self.within_bounds(asked, reached, || self.store.position(view)).await
+    }
+
+    /// Waits, within bounds, until searches have come as far as the sender asks.
+    pub(crate) async fn reach_search(&self, MinPosition(asked): MinPosition) -> Result<(), Problem> {
+        let Some(asked) = asked else { return Ok(()) };
+        self.within_bounds(asked, self.search.wait_for(Position(asked)), || self.search.position()).await
+    }
+
+    async fn within_bounds(
+        &self,
+        asked: u64,
+        reached: impl Future<Output = Position>,
+        position: impl Fn() -> Position,
+    ) -> Result<(), Problem> {
         if tokio::time::timeout(self.wait, reached).await.is_ok() {
             return Ok(());
         }
-        let position = self.store.position(view).0;
+        let position = position().0;
         let detail = format!("position {asked} was asked for, and position {position} is reached");
         Err(Problem {
             position: Some(position),
@@ -87,6 +105,8 @@ pub fn routes(api: QueryApi) -> OpenApiRouter {
         .routes(routes!(crate::order::list))
         .routes(routes!(crate::order::history))
         .routes(routes!(crate::bestseller::list))
+        .routes(routes!(crate::search::search))
+        .routes(routes!(crate::search::suggestions))
         .with_state(api)
 }
 

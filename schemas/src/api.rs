@@ -5,4 +5,5 @@ pub mod money;
 pub mod order;
 pub mod page;
 pub mod payment;
+pub mod search;
 pub mod stock;

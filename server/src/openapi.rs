@@ -20,6 +20,7 @@ const TOKEN: &str = "token";
     ),
     tags(
         (name = "books", description = "The catalogue"),
+        (name = "search", description = "Finding books"),
         (name = "stock", description = "The inventory"),
         (name = "orders", description = "Orders and their payments"),
         (name = "operations", description = "For whoever runs the server"),

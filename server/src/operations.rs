@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use platform::event_log::{EventLog, Position};
 use platform::read_store::ReadStore;
+use platform::search_index::SearchIndex;
 use platform::seam::Seam;
 use platform::telemetry::Metrics;
 use schemas::problems::{Problem, Rule};
@@ -23,10 +24,12 @@ use utoipa_axum::routes;
 pub struct Operations {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// The views.
+    /// The views that are tables.
     pub store: Arc<ReadStore>,
     /// Their names.
-    pub views: [&'static str; 7],
+    pub tables: [&'static str; 7],
+    /// The view that is an index.
+    pub search: Arc<SearchIndex>,
     /// Where the log stood at the start: views that have come so far show all that was written before it.
     pub caught_up_at: Position,
     /// The process's metrics.
@@ -77,9 +80,9 @@ async fn readyz(State(operations): State<Operations>) -> Result<Json<Readiness>,
     if operations.stopping.is_cancelled() {
         return Err(Problem::new(Rule::Unavailable, "the server is stopping"));
     }
-    let views = operations.views.map(|view| (view, operations.store.position(view)));
-    for (view, position) in views {
-        if position < operations.caught_up_at {
+    let views = operations.views();
+    for (view, position) in &views {
+        if *position < operations.caught_up_at {
             let (position, end) = (position.0, operations.caught_up_at.0);
             let detail = format!("the view `{view}` is at position {position}, on its way to {end}");
             return Err(Problem::new(Rule::Unavailable, detail));
@@ -101,12 +104,17 @@ async fn metrics_text(State(operations): State<Operations>) -> Response {
 }
 
 impl Operations {
+    /// How far each view has come.
+    fn views(&self) -> BTreeMap<&'static str, Position> {
+        let tables = self.tables.iter().map(|view| (*view, self.store.position(view)));
+        tables.chain([(self.search.name(), self.search.position())]).collect()
+    }
+
     /// How far the views are behind the log, now that somebody asks.
     async fn measure_lag(&self) {
         let Ok(head) = self.log.head().await else { return };
         metrics::gauge!("log_position").set(head.0 as f64);
-        for view in self.views {
-            let position = self.store.position(view);
+        for (view, position) in self.views() {
             let lag_events = head.0.saturating_sub(position.0);
             metrics::gauge!("projection_lag_events", "view" => view).set(lag_events as f64);
             let oldest = if lag_events > 0 { self.log.read_all(position, 1).await.ok() } else { None };

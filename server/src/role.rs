@@ -15,16 +15,19 @@ use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
 use platform::identity::signing_key::SigningKey;
-use platform::read_store::{ReadStore, Source, Table};
+use platform::read_store::{ReadStore, Table};
+use platform::search_index::SearchIndex;
 use platform::seam::Seam;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use platform::vault::sqlite::SqliteVault;
+use platform::view_store::{Source, ViewStore};
 use platform::webhook::Secret;
 use projections::bestseller::Bestsellers;
 use projections::book::Books;
 use projections::order::{OrderHistory, Orders};
 use projections::purchase::Purchases;
+use projections::search::{self, Search};
 use projections::stock::{Stock, StockLedger};
 use projections::view::{View, table};
 use projections::worker::{Worker, WorkerError};
@@ -124,6 +127,8 @@ impl Embedded {
         ];
         let store = ReadStore::open(&directory.layout().views(), &tables, source).await;
         let store = Arc::new(store.context("the views cannot be opened")?);
+        let search = SearchIndex::open(&directory.layout().search(), &search::LAYOUT, source);
+        let search = Arc::new(search.context("the search index cannot be opened")?);
         let vault: Arc<dyn Vault> = Arc::new(SqliteVault::open(&directory.layout().vault(), command.log.id()).await?);
         let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
@@ -136,6 +141,8 @@ impl Embedded {
         projectors.spawn(project::<OrderHistory>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
         projectors.spawn(project::<Bestsellers>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
         projectors.spawn(project::<Purchases>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Search>(Arc::clone(&command.log), Arc::clone(&search), stop.clone()));
+        projectors.spawn(Arc::clone(&search).keep(stop.clone()));
         let saga = Saga {
             commands: Arc::clone(&command.commands),
             agenda: Arc::clone(&store) as Arc<dyn Agenda>,
@@ -148,7 +155,8 @@ impl Embedded {
         let operations = Operations {
             log: Arc::clone(&command.log),
             store: Arc::clone(&store),
-            views: tables.map(|table| table.name),
+            tables: tables.map(|table| table.name),
+            search: Arc::clone(&search),
             caught_up_at: head,
             metrics,
             document: Arc::clone(&document),
@@ -162,7 +170,7 @@ impl Embedded {
             hold: settings.hold(),
             webhook_secret: Arc::clone(&webhook_secret),
         };
-        let read = QueryApi::new(Arc::clone(&store), vault, settings.queries());
+        let read = QueryApi::new(Arc::clone(&store), search, vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
@@ -195,10 +203,10 @@ impl Embedded {
 }
 
 /// The role `projector`, for one view: a worker, and another one after it failed.
-async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<ReadStore>, stop: CancellationToken) {
+async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<impl ViewStore>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let view = V::Row::NAME;
-        if let Err(error) = project_once::<V>(&log, &store, stop.clone()).await {
+        if let Err(error) = project_once::<V, _>(&log, &store, stop.clone()).await {
             tracing::error!(view, %error, "the view does not go on; trying again in a second");
             metrics::counter!("projection_failures_total", "view" => view).increment(1);
             stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await;
@@ -206,9 +214,9 @@ async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<ReadStore>, stop: C
     }
 }
 
-async fn project_once<V: View>(
+async fn project_once<V: View, S: ViewStore>(
     log: &Arc<dyn EventLog>,
-    store: &Arc<ReadStore>,
+    store: &Arc<S>,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let checkpoints = store.checkpoints(V::Row::NAME).await?;

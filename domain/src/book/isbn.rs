@@ -22,6 +22,13 @@ impl Isbn {
         if digits.starts_with("978") || digits.starts_with("979") { Ok(Self(digits)) } else { Err(Invalid::IsbnPrefix) }
     }
 
+    /// The ten characters of the ISBN-10, the last a digit or X; only what begins with 978 has one.
+    pub fn isbn_10(&self) -> Option<String> {
+        let digits: Vec<u8> = self.0.chars().map(digit).collect::<Option<_>>()?;
+        let isbn_10 = Isbn10::try_from(Isbn13::new(array(&digits)).ok()?).ok()?;
+        Some(isbn_10.to_string().replace('-', ""))
+    }
+
     /// The 13 digits.
     pub fn as_str(&self) -> &str {
         &self.0

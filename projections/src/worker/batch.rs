@@ -4,7 +4,7 @@ use crate::view::{Fact, Poison, View};
 use domain::Event;
 use platform::bus::Delivery;
 use platform::event_log::RecordedEvent;
-use platform::read_store::{Key, Parked, ReadStore, StoreError};
+use platform::view_store::{Key, Parked, StoreError, ViewStore};
 use schemas::stream::Owner;
 use schemas::views::Row;
 use serde_json::Value;
@@ -47,7 +47,7 @@ impl<V: View> Batch<V> {
     pub(super) async fn fold(
         deliveries: &[&Delivery],
         parked: &HashSet<String>,
-        store: &ReadStore,
+        store: &impl ViewStore,
     ) -> Result<Self, StoreError> {
         let mut batch = Self { rows: HashMap::new(), parked: HashMap::new() };
         let mut taken = Vec::new();
@@ -85,14 +85,14 @@ impl<V: View> Batch<V> {
         self.parked.insert(stream.clone(), Parked { stream, position, reason });
     }
 
-    async fn load(&mut self, taken: &[Taken<'_>], store: &ReadStore) -> Result<(), StoreError> {
+    async fn load(&mut self, taken: &[Taken<'_>], store: &impl ViewStore) -> Result<(), StoreError> {
         let keys: HashSet<&Key> = taken.iter().flat_map(|taken| &taken.keys).collect();
         if keys.is_empty() {
             return Ok(());
         }
         for row in store.load::<V::Row>(V::Row::NAME, &keys.into_iter().collect::<Vec<_>>()).await? {
             let values = serde_json::to_value(&row)?;
-            let key = V::Row::COLUMNS[..V::Row::KEY].iter().map(|(column, _)| values[*column].clone()).collect();
+            let key = V::Row::KEY.iter().map(|field| values[*field].clone()).collect();
             self.rows.insert(key, Changed { before: Some(row.clone()), after: Some(row) });
         }
         Ok(())

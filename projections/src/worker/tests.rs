@@ -16,7 +16,8 @@ use platform::event_log::{
     Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Position, RecordedEvent, Revision,
     StreamId,
 };
-use platform::read_store::{Rows, Select, Source};
+use platform::read_store::{ReadStore, Rows, Select};
+use platform::view_store::Source;
 use platform::seam::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -53,6 +53,7 @@ pub enum Rule {
     BookNotForSale,
     BookUnpriced,
     MixedCurrencies,
+    CurrencyNeeded,
     PaymentId,
     RefundAmount,
     IdempotencyKeyReused,
@@ -69,7 +70,7 @@ type Entry = (u16, &'static str, &'static str, &'static str);
 
 impl Rule {
     /// Every rule, by status.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::Malformed,
         Self::IdempotencyKeyRequired,
         Self::Unauthenticated,
@@ -117,6 +118,7 @@ impl Rule {
         Self::BookNotForSale,
         Self::BookUnpriced,
         Self::MixedCurrencies,
+        Self::CurrencyNeeded,
         Self::PaymentId,
         Self::RefundAmount,
         Self::IdempotencyKeyReused,
@@ -360,6 +362,13 @@ impl Rule {
                 "mixed_currencies",
                 "The books are priced in several currencies",
                 "An order is paid by one payment: order books of different currencies separately.",
+            ),
+            Self::CurrencyNeeded => (
+                422,
+                "currency_needed",
+                "Prices in several currencies cannot be compared",
+                "The hits of a search have prices in several currencies, and it sorts or filters by price: name one of \
+                 them by `currency`.",
             ),
             Self::PaymentId => (
                 422,

@@ -1,6 +1,6 @@
 //! The row of a book that was sold.
 
-use super::Row;
+use super::{Row, TableRow};
 use serde::{Deserialize, Serialize};
 
 /// Copies of a book that were paid, as far as one partition tells: readers add up.
@@ -16,8 +16,11 @@ pub struct BestsellerRow {
 
 impl Row for BestsellerRow {
     const NAME: &'static str = "bestsellers";
+    const KEY: &'static [&'static str] = &["book_id", "partition"];
+}
+
+impl TableRow for BestsellerRow {
     const COLUMNS: &'static [(&'static str, &'static str)] =
         &[("book_id", "TEXT"), ("partition", "BIGINT"), ("sold", "BIGINT")];
-    const KEY: usize = 2;
     const INDEXES: &'static [&'static [&'static str]] = &[];
 }

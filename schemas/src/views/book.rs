@@ -1,6 +1,6 @@
 //! The row of a book.
 
-use super::Row;
+use super::{Row, TableRow};
 use crate::api::book::{Book, Format, Subject};
 use crate::api::money::Money;
 use domain::book::description::Description;
@@ -43,6 +43,10 @@ pub struct BookRow {
 
 impl Row for BookRow {
     const NAME: &'static str = "books";
+    const KEY: &'static [&'static str] = &["id"];
+}
+
+impl TableRow for BookRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("id", "TEXT"),
         ("isbn", "TEXT"),
@@ -59,7 +63,6 @@ impl Row for BookRow {
         ("revision", "BIGINT"),
         ("registered_at", "BIGINT"),
     ];
-    const KEY: usize = 1;
     const INDEXES: &'static [&'static [&'static str]] = &[&["registered_at"]];
 }
 

@@ -1,6 +1,6 @@
 //! The rows of an order: as it is now, and event by event.
 
-use super::Row;
+use super::{Row, TableRow};
 use crate::api::money::Money;
 use crate::api::order::{HistoryItem, Order, OrderLine, Status};
 use crate::timestamp;
@@ -40,6 +40,10 @@ pub struct OrderRow {
 
 impl Row for OrderRow {
     const NAME: &'static str = "orders";
+    const KEY: &'static [&'static str] = &["id"];
+}
+
+impl TableRow for OrderRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("id", "TEXT"),
         ("customer_id", "TEXT"),
@@ -53,7 +57,6 @@ impl Row for OrderRow {
         ("revision", "BIGINT"),
         ("placed_at", "BIGINT"),
     ];
-    const KEY: usize = 1;
     const INDEXES: &'static [&'static [&'static str]] = &[
         &["placed_at"],
         &["status", "placed_at"],
@@ -134,6 +137,10 @@ pub struct HistoryRow {
 
 impl Row for HistoryRow {
     const NAME: &'static str = "order_history";
+    const KEY: &'static [&'static str] = &["order_id", "revision"];
+}
+
+impl TableRow for HistoryRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("order_id", "TEXT"),
         ("revision", "BIGINT"),
@@ -142,7 +149,6 @@ impl Row for HistoryRow {
         ("recorded_at", "BIGINT"),
         ("data", "TEXT"),
     ];
-    const KEY: usize = 2;
     const INDEXES: &'static [&'static [&'static str]] = &[];
 }
 

@@ -1,6 +1,6 @@
 //! The row of a purchase for which something is due, now or later.
 
-use super::Row;
+use super::{Row, TableRow};
 use crate::api::order::Status;
 use domain::order;
 use domain::order::holds::Stage;
@@ -31,6 +31,10 @@ pub struct PurchaseRow {
 
 impl Row for PurchaseRow {
     const NAME: &'static str = "purchases";
+    const KEY: &'static [&'static str] = &["order_id"];
+}
+
+impl TableRow for PurchaseRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("order_id", "TEXT"),
         ("due_at", "BIGINT"),
@@ -41,7 +45,6 @@ impl Row for PurchaseRow {
         ("returns", "BIGINT"),
         ("revision", "BIGINT"),
     ];
-    const KEY: usize = 1;
     const INDEXES: &'static [&'static [&'static str]] = &[&["due_at"]];
 }
 

@@ -1,6 +1,6 @@
 //! The rows of stock and of its ledger.
 
-use super::Row;
+use super::{Row, TableRow};
 use crate::api::stock::{Movement, Stock};
 use crate::timestamp;
 use domain::stock::Figures;
@@ -24,6 +24,10 @@ pub struct StockRow {
 
 impl Row for StockRow {
     const NAME: &'static str = "stock";
+    const KEY: &'static [&'static str] = &["book_id", "location"];
+}
+
+impl TableRow for StockRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("book_id", "TEXT"),
         ("location", "TEXT"),
@@ -31,7 +35,6 @@ impl Row for StockRow {
         ("reserved", "BIGINT"),
         ("revision", "BIGINT"),
     ];
-    const KEY: usize = 2;
     const INDEXES: &'static [&'static [&'static str]] = &[];
 }
 
@@ -64,6 +67,10 @@ pub struct MovementRow {
 
 impl Row for MovementRow {
     const NAME: &'static str = "stock_ledger";
+    const KEY: &'static [&'static str] = &["book_id", "location", "revision"];
+}
+
+impl TableRow for MovementRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("book_id", "TEXT"),
         ("location", "TEXT"),
@@ -73,7 +80,6 @@ impl Row for MovementRow {
         ("reserved", "BIGINT"),
         ("recorded_at", "BIGINT"),
     ];
-    const KEY: usize = 3;
     const INDEXES: &'static [&'static [&'static str]] = &[];
 }
 

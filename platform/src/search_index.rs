@@ -1,0 +1,361 @@
+//! The search index: a view's rows as documents in tantivy, and how far they have come in the same commit.
+//!
+//! A commit costs as much for one row as for a thousand, so rows wait for each other: half a second, or until somebody
+//! waits for them. Nothing of it is lost by a crash: what was not committed is read from the log again.
+
+mod analysis;
+mod collect;
+mod highlight;
+mod layout;
+mod pending;
+mod plan;
+mod question;
+mod search;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+pub use collect::{Counts, Order};
+pub use layout::{Described, Kind, Layout};
+pub use question::TEXT_CHARS;
+pub use search::{Filter, Found, Hit, Place, Request};
+
+use crate::bus::Checkpoint;
+use crate::event_log::{LogId, Position};
+use crate::view_store::{Change, Key, Parked, Source, StoreError, ViewStore};
+use layout::Fields;
+use pending::{Commit, Pending};
+use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::IndexWriterOptions;
+use tantivy::query::TermQuery;
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::store::Compressor;
+use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Memory for documents that are being indexed.
+const WRITER_BYTES: usize = 20 << 20;
+
+/// How long an index that cannot be written rests before the next try.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The index.
+pub struct SearchIndex {
+    layout: &'static Layout,
+    fields: Fields,
+    index: Index,
+    reader: IndexReader,
+    log: LogId,
+    /// None after a failure: the next commit opens another one.
+    writer: Mutex<Option<IndexWriter>>,
+    pending: Mutex<Pending>,
+    /// Told when there may be something to commit.
+    news: Notify,
+    snapshot: RwLock<Snapshot>,
+    position: watch::Sender<Position>,
+}
+
+/// The documents of one commit, and how far they are.
+#[derive(Clone)]
+struct Snapshot {
+    searcher: Searcher,
+    position: Position,
+}
+
+/// What a commit says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
+    log: Uuid,
+    shape: String,
+    checkpoints: BTreeMap<u16, u64>,
+    parked: Vec<(String, u64, String)>,
+}
+
+impl SearchIndex {
+    /// Opens the index in a directory of its own.
+    ///
+    /// An index that does not fit (another log, another layout, ahead of the log) begins anew, and so does a damaged one.
+    pub fn open(path: &Path, layout: &'static Layout, source: Source) -> Result<Self, StoreError> {
+        match Self::go_on(path, layout, source) {
+            Ok(Some(index)) => return Ok(index),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the search index is damaged and is built anew from the log");
+            }
+        }
+        begin_anew(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
+        let (schema, fields) = layout.schema();
+        // Rows are small, and read one by one: what compression saves, it costs with every hit.
+        let settings = IndexSettings {
+            docstore_compression: Compressor::None,
+            docstore_compress_dedicated_thread: false,
+            ..IndexSettings::default()
+        };
+        let directory = MmapDirectory::open(path).map_err(TantivyError::from)?;
+        let index = Index::create(directory, schema, settings)?;
+        let checkpoints = (0..source.partitions).map(|partition| (partition, Position(0))).collect();
+        Self::with(index, layout, fields, source.log, Pending::new(checkpoints, Vec::new()))
+    }
+
+    /// The index as it was left, if it can go on.
+    fn go_on(path: &Path, layout: &'static Layout, source: Source) -> Result<Option<Self>, StoreError> {
+        if !path.join("meta.json").exists() {
+            return Ok(None);
+        }
+        let index = Index::open_in_dir(path)?;
+        let Some(payload) = index.load_metas()?.payload else { return Ok(None) };
+        let payload: Payload = serde_json::from_str(&payload)?;
+        let furthest = payload.checkpoints.values().copied().max().unwrap_or(0);
+        let fits = payload.log == source.log.0
+            && payload.shape == layout.shape()
+            && payload.checkpoints.keys().copied().eq(0..source.partitions)
+            && furthest <= source.head.0;
+        if !fits {
+            tracing::warn!(view = layout.name, "the search index is of another log or layout, and is built anew");
+            return Ok(None);
+        }
+        if let Some(file) = index.validate_checksum()?.into_iter().next() {
+            return Err(TantivyError::SystemError(format!("{} is not as it was written", file.display())).into());
+        }
+        let (_, fields) = layout.schema();
+        let checkpoints = payload.checkpoints.into_iter().map(|(partition, at)| (partition, Position(at))).collect();
+        let parked = payload.parked.into_iter();
+        let parked = parked.map(|(stream, position, reason)| Parked { stream, position: Position(position), reason });
+        Self::with(index, layout, fields, source.log, Pending::new(checkpoints, parked.collect())).map(Some)
+    }
+
+    fn with(
+        index: Index,
+        layout: &'static Layout,
+        fields: Fields,
+        log: LogId,
+        pending: Pending,
+    ) -> Result<Self, StoreError> {
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let position = pending.position();
+        let snapshot = Snapshot { searcher: reader.searcher(), position };
+        Ok(Self {
+            layout,
+            fields,
+            index,
+            reader,
+            log,
+            writer: Mutex::new(None),
+            pending: Mutex::new(pending),
+            news: Notify::new(),
+            snapshot: RwLock::new(snapshot),
+            position: watch::Sender::new(position),
+        })
+    }
+
+    /// The view's name.
+    pub fn name(&self) -> &'static str {
+        self.layout.name
+    }
+
+    /// How far searches are.
+    pub fn position(&self) -> Position {
+        *self.position.borrow()
+    }
+
+    /// Returns once searches are as far as `position`; as soon as the events are there, they are committed for it.
+    pub async fn wait_for(&self, position: Position) -> Position {
+        let mut positions = self.position.subscribe();
+        let _waiting = Waiting::at(self, position);
+        self.news.notify_one();
+        let reached = positions.wait_for(|reached| *reached >= position).await;
+        *reached.expect("the index, which is borrowed, holds the sender")
+    }
+
+    /// Commits what is to be committed, until it is stopped, and once more then.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        // The dictionary takes a tenth of a second to read: before the first search needs it.
+        let _ = tokio::task::spawn_blocking(analysis::prepare).await;
+        loop {
+            let due = self.pending().due(self.position());
+            let now = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.news.notified() => {}
+                () = now => {
+                    if let Err(error) = self.commit().await {
+                        tracing::error!(%error, "the search index cannot be written; trying again in a second");
+                        metrics::counter!("search_commit_failures_total").increment(1);
+                        stop.run_until_cancelled(tokio::time::sleep(RETRY_AFTER)).await;
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.commit().await {
+            tracing::warn!(%error, "the search index does not keep its last events; it reads them again");
+        }
+    }
+
+    /// Commits all that is pending. Only [`Self::keep`] calls it, so that there is one commit at a time.
+    async fn commit(self: &Arc<Self>) -> Result<(), StoreError> {
+        let Some(commit) = self.pending().begin() else { return Ok(()) };
+        let (index, of) = (Arc::clone(self), commit.clone());
+        let written = tokio::task::spawn_blocking(move || index.write_out(&of));
+        let written = written.await.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()));
+        match written {
+            Ok(searcher) => {
+                let position = commit.position();
+                *self.snapshot.write().expect("nothing panics while it holds the snapshot") = Snapshot { searcher, position };
+                self.pending().end();
+                self.position.send_replace(position);
+                metrics::counter!("search_commits_total").increment(1);
+                Ok(())
+            }
+            Err(error) => {
+                self.pending().take_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes documents and checkpoints in one commit, and opens it to searches.
+    fn write_out(&self, commit: &Commit) -> Result<Searcher, StoreError> {
+        let mut slot = self.writer.lock().expect("a writer that panicked is not put back");
+        let mut writer = match slot.take() {
+            Some(writer) => writer,
+            None => self.index.writer_with_options(
+                IndexWriterOptions::builder()
+                    .memory_budget_per_thread(WRITER_BYTES)
+                    .num_worker_threads(1)
+                    .num_merge_threads(1)
+                    .build(),
+            )?,
+        };
+        for (key, row) in commit.rows.iter() {
+            writer.delete_term(self.fields.key_term(key));
+            if let Some(row) = row {
+                writer.add_document(self.layout.document(&self.fields, row)?)?;
+            }
+        }
+        let parked = commit.parked.iter().map(|parked| (parked.stream.clone(), parked.position.0, parked.reason.clone()));
+        let payload = Payload {
+            log: self.log.0,
+            shape: self.layout.shape(),
+            checkpoints: commit.checkpoints.iter().map(|(partition, at)| (*partition, at.0)).collect(),
+            parked: parked.collect(),
+        };
+        let mut prepared = writer.prepare_commit()?;
+        prepared.set_payload(&serde_json::to_string(&payload)?);
+        prepared.commit()?;
+        *slot = Some(writer);
+        self.reader.reload()?;
+        Ok(self.reader.searcher())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.snapshot.read().expect("nothing panics while it holds the snapshot").clone()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().expect("nothing panics while it holds what is pending")
+    }
+}
+
+impl Snapshot {
+    /// The row with a key, as it was committed.
+    fn row(&self, fields: &Fields, key: &str) -> Result<Option<Json>, StoreError> {
+        let query = TermQuery::new(fields.key_term(key), IndexRecordOption::Basic);
+        let found = self.searcher.search(&query, &tantivy::collector::TopDocs::with_limit(1).order_by_score())?;
+        let Some((_, at)) = found.first() else { return Ok(None) };
+        let document: TantivyDocument = self.searcher.doc(*at)?;
+        let row = document.get_first(fields.row).and_then(|row| row.as_str()).unwrap_or_default();
+        Ok(Some(serde_json::from_str(row)?))
+    }
+}
+
+/// Somebody who waits for a position, as long as this lives.
+struct Waiting<'a> {
+    index: &'a SearchIndex,
+    position: Position,
+}
+
+impl<'a> Waiting<'a> {
+    fn at(index: &'a SearchIndex, position: Position) -> Self {
+        index.pending().waits(position);
+        Self { index, position }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.index.pending().waits_no_more(self.position);
+    }
+}
+
+impl ViewStore for SearchIndex {
+    async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
+        let checkpoint = |(partition, position): (&u16, &Position)| Checkpoint {
+            log: self.log,
+            table: view.to_owned(),
+            partition: *partition,
+            position: *position,
+        };
+        Ok(self.pending().checkpoints.iter().map(checkpoint).collect())
+    }
+
+    async fn parked(&self, _: &str) -> Result<Vec<Parked>, StoreError> {
+        Ok(self.pending().parked.clone())
+    }
+
+    async fn load<T: DeserializeOwned + Send>(&self, _: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
+        let mut rows = Vec::new();
+        let mut committed = Vec::new();
+        for key in keys.iter().filter_map(|key| key.first().and_then(Json::as_str)) {
+            match self.pending().row(key) {
+                Some(row) => rows.extend(row),
+                None => committed.push(key.to_owned()),
+            }
+        }
+        if !committed.is_empty() {
+            // After what is pending was looked at: a row that was committed meanwhile is in this snapshot.
+            let snapshot = self.snapshot();
+            let fields = self.fields.clone();
+            let read = move || committed.iter().map(|key| snapshot.row(&fields, key)).collect::<Result<Vec<_>, _>>();
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()))?;
+            rows.extend(read.into_iter().flatten());
+        }
+        rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
+    }
+
+    async fn write(&self, _: &str, change: &Change) -> Result<bool, StoreError> {
+        // Rows that nobody commits must not fill the memory.
+        let mut commits = self.position.subscribe();
+        while self.pending().is_full() {
+            self.news.notify_one();
+            commits.changed().await.expect("the index, which is borrowed, holds the sender");
+        }
+        let upserts = change.upserts.iter().map(|row| (self.layout.key_of(row).to_owned(), Some(row.clone())));
+        let deletes = change.deletes.iter().filter_map(|key| Some((key.first()?.as_str()?.to_owned(), None)));
+        let taken = change.from.log == self.log && self.pending().take(change, upserts.chain(deletes));
+        self.news.notify_one();
+        Ok(taken)
+    }
+}
+
+fn begin_anew(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::create_dir_all(PathBuf::from(path))
+}

@@ -1,0 +1,126 @@
+//! Rows on their way into the index, and when they have to be committed.
+
+use crate::event_log::Position;
+use crate::view_store::{Change, Parked};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a row waits for others.
+const COMMIT_AFTER: Duration = Duration::from_millis(500);
+
+/// Rows that wait at most; then whoever brings more waits.
+const ROWS: usize = 20_000;
+
+/// Rows by key; none for one that is no more.
+type Rows = HashMap<String, Option<Value>>;
+
+/// What is taken, and not committed.
+pub(super) struct Pending {
+    /// How far each partition is taken.
+    pub(super) checkpoints: BTreeMap<u16, Position>,
+    /// All streams that are set aside.
+    pub(super) parked: Vec<Parked>,
+    rows: Rows,
+    /// Rows that are being committed: until searches see them, they are read here.
+    committing: Arc<Rows>,
+    /// Since when something waits.
+    since: Option<Instant>,
+    /// For which positions somebody waits, and how many do.
+    waiting: BTreeMap<Position, usize>,
+}
+
+/// What one commit writes.
+#[derive(Clone)]
+pub(super) struct Commit {
+    pub(super) rows: Arc<Rows>,
+    pub(super) checkpoints: BTreeMap<u16, Position>,
+    pub(super) parked: Vec<Parked>,
+}
+
+impl Commit {
+    pub(super) fn position(&self) -> Position {
+        minimum(&self.checkpoints)
+    }
+}
+
+impl Pending {
+    pub(super) fn new(checkpoints: BTreeMap<u16, Position>, parked: Vec<Parked>) -> Self {
+        let (rows, committing) = (Rows::new(), Arc::default());
+        Self { checkpoints, parked, rows, committing, since: None, waiting: BTreeMap::new() }
+    }
+
+    /// How far everything is taken.
+    pub(super) fn position(&self) -> Position {
+        minimum(&self.checkpoints)
+    }
+
+    /// When to commit, if ever: at once, if somebody waits for what is there, or no more can be taken.
+    pub(super) fn due(&self, committed: Position) -> Option<Instant> {
+        let since = self.since?;
+        let taken = self.position();
+        let waited_for = self.waiting.keys().any(|position| (committed < *position) && *position <= taken);
+        Some(if waited_for || self.is_full() { Instant::now() } else { since + COMMIT_AFTER })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows.len() >= ROWS
+    }
+
+    /// A row that is pending, or that it is no more; none if it is as it was committed.
+    pub(super) fn row(&self, key: &str) -> Option<Option<Value>> {
+        self.rows.get(key).or_else(|| self.committing.get(key)).cloned()
+    }
+
+    /// Takes a change, if its partition stands where it begins.
+    pub(super) fn take(&mut self, change: &Change, rows: impl Iterator<Item = (String, Option<Value>)>) -> bool {
+        match self.checkpoints.get_mut(&change.from.partition) {
+            Some(position) if *position == change.from.position => *position = change.to,
+            _ => return false,
+        }
+        self.rows.extend(rows);
+        self.parked.extend(change.parked.iter().cloned());
+        self.since.get_or_insert_with(Instant::now);
+        true
+    }
+
+    /// What is to be committed now, if there is anything.
+    pub(super) fn begin(&mut self) -> Option<Commit> {
+        self.since.take()?;
+        self.committing = Arc::new(std::mem::take(&mut self.rows));
+        let (checkpoints, parked) = (self.checkpoints.clone(), self.parked.clone());
+        Some(Commit { rows: Arc::clone(&self.committing), checkpoints, parked })
+    }
+
+    /// Searches see what was to be committed.
+    pub(super) fn end(&mut self) {
+        self.committing = Arc::default();
+    }
+
+    /// What was to be committed could not be, and is pending again, as far as nothing newer is.
+    pub(super) fn take_back(&mut self) {
+        let newer = std::mem::take(&mut self.rows);
+        self.rows = std::mem::take(&mut self.committing).as_ref().clone();
+        self.rows.extend(newer);
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    pub(super) fn waits(&mut self, position: Position) {
+        *self.waiting.entry(position).or_default() += 1;
+    }
+
+    pub(super) fn waits_no_more(&mut self, position: Position) {
+        if let Some(count) = self.waiting.get_mut(&position) {
+            *count -= 1;
+            if *count == 0 {
+                self.waiting.remove(&position);
+            }
+        }
+    }
+}
+
+fn minimum(checkpoints: &BTreeMap<u16, Position>) -> Position {
+    checkpoints.values().copied().min().unwrap_or(Position(0))
+}

@@ -1,0 +1,368 @@
+//! Searches: a question with filters and an order, answered page by page.
+
+use super::collect::{Best, Collected, Counts, Order, Rank, Sum, Sums};
+use super::highlight::{Marker, escape};
+use super::plan::{Alike, Forgiving, Plan, constant, plan};
+use super::question::{Need, Question, What};
+use super::vocabulary::{self, Extent};
+use super::{SearchIndex, Snapshot};
+use crate::event_log::Position;
+use crate::view_store::StoreError;
+use std::collections::HashMap;
+use std::ops::Bound;
+use tantivy::collector::Count;
+use tantivy::query::{BooleanQuery, Occur, Query, RangeQuery, TermQuery};
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocAddress, TantivyDocument, TantivyError, Term};
+
+/// Fewer hits than this make a search look for words that are nearly those that were typed.
+const FEW: u64 = 1;
+
+/// Other questions that are offered where one finds nothing, and how many are tried for it.
+const ALTERNATIVES: usize = 5;
+const ALTERNATIVES_TRIED: usize = 40;
+
+/// What to search for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// What was typed; nothing finds everything.
+    pub text: &'a str,
+    /// What every hit has to be.
+    pub filters: Vec<Filter>,
+    /// Which hits come first.
+    pub order: Order,
+    /// Keywords of which the values are counted over all hits.
+    pub counted: Vec<&'static str>,
+    /// Behind which place the page begins.
+    pub after: Option<Place>,
+    /// The most hits.
+    pub limit: usize,
+}
+
+/// What a hit has to be.
+#[derive(Debug, Clone)]
+pub enum Filter {
+    /// A keyword has this value.
+    Is(&'static str, String),
+    /// A number lies between these, both included.
+    Between(&'static str, Option<i64>, Option<i64>),
+}
+
+/// The place of a hit among the others. It stays where it is while others come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    rank: Rank,
+    forgiving: bool,
+}
+
+impl Place {
+    /// In bytes.
+    pub fn to_bytes(self) -> [u8; 25] {
+        let mut bytes = [u8::from(self.forgiving); 25];
+        for (number, bytes) in self.rank.iter().zip(bytes.chunks_exact_mut(8)) {
+            bytes.copy_from_slice(&number.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// From bytes; none if they are no place.
+    pub fn from_bytes(bytes: [u8; 25]) -> Option<Self> {
+        let mut rank = Rank::default();
+        for (number, bytes) in rank.iter_mut().zip(bytes.chunks_exact(8)) {
+            *number = i64::from_be_bytes(bytes.try_into().ok()?);
+        }
+        (bytes[24] <= 1).then_some(Self { rank, forgiving: bytes[24] == 1 })
+    }
+}
+
+/// A page of hits.
+#[derive(Debug)]
+pub struct Found {
+    /// How far the index was.
+    pub position: Position,
+    /// The hits of this page.
+    pub hits: Vec<Hit>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// For each keyword that was to be counted, over all pages: at most 100 values.
+    pub counts: Vec<Counts>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Place>,
+    /// Where nothing was found: questions that find something.
+    pub alternatives: Vec<String>,
+}
+
+/// A document that was found.
+#[derive(Debug)]
+pub struct Hit {
+    /// What the layout shows of it.
+    pub body: String,
+    /// How well it answers the question.
+    pub score: f32,
+    /// Texts in which something was found, as HTML.
+    pub highlights: Vec<(&'static str, String)>,
+}
+
+impl SearchIndex {
+    /// Searches.
+    pub fn search(&self, request: &Request<'_>) -> Result<Found, StoreError> {
+        let snapshot = self.snapshot();
+        let question = Question::read(request.text);
+        let forgiving = match request.after {
+            Some(Place { forgiving: true, .. }) => Forgiving::All,
+            _ => Forgiving::Unknown,
+        };
+        let (mut forgiving, mut answer) = (forgiving, self.answer(&snapshot, request, &question, forgiving)?);
+        if request.after.is_none() && answer.collected.total < FEW && question.asked {
+            let forgiven = self.answer(&snapshot, request, &question, Forgiving::All)?;
+            (forgiving, answer) = (Forgiving::All, forgiven);
+        }
+        let Answer { mut collected, marker } = answer;
+        let next = (collected.best.len() > request.limit).then(|| {
+            collected.best.truncate(request.limit);
+            let rank = collected.best.last().map_or([i64::MIN; 3], |(rank, ..)| *rank);
+            Place { rank, forgiving: forgiving == Forgiving::All }
+        });
+        let hits = collected.best.iter().map(|(_, score, at)| self.hit(&snapshot, *at, *score, &marker));
+        let hits = hits.collect::<Result<_, StoreError>>()?;
+        let mut alternatives = Vec::new();
+        if collected.total == 0 && request.after.is_none() {
+            alternatives = self.alternatives(&snapshot, request, &question)?;
+        }
+        Ok(Found { position: snapshot.position, hits, total: collected.total, counts: collected.counts, next, alternatives })
+    }
+
+    fn answer(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        question: &Question,
+        forgiving: Forgiving,
+    ) -> Result<Answer, StoreError> {
+        let collector = Best {
+            order: request.order,
+            ties: self.layout.ties,
+            after: request.after.map(|place| place.rank),
+            limit: request.limit + 1,
+            counted: request.counted.clone(),
+        };
+        let Some(Plan { query, marker }) = self.query(snapshot, &request.filters, question, forgiving)? else {
+            let collected = Collected { counts: vec![Vec::new(); request.counted.len()], ..Collected::default() };
+            return Ok(Answer { collected, marker: Marker::default() });
+        };
+        let collected = snapshot.searcher.search_with_statistics_provider(&query, &collector, &Alike)?;
+        Ok(Answer { collected, marker })
+    }
+
+    /// The question and the filters as a query; none if nothing can be found by it.
+    pub(super) fn query(
+        &self,
+        snapshot: &Snapshot,
+        filters: &[Filter],
+        question: &Question,
+        forgiving: Forgiving,
+    ) -> Result<Option<Plan>, TantivyError> {
+        let plan = if question.asked {
+            plan(question, forgiving, &snapshot.searcher, &self.fields, &self.fields.texts)?
+        } else {
+            let all = TermQuery::new(self.fields.visible_term(), IndexRecordOption::Basic);
+            Some(Plan { query: constant(Box::new(all), 0.0), marker: Marker::default() })
+        };
+        Ok(plan.map(|Plan { query, marker }| {
+            if filters.is_empty() {
+                return Plan { query, marker };
+            }
+            let filters = filters.iter().map(|filter| (Occur::Must, constant(self.filter(filter), 0.0)));
+            let clauses = std::iter::once((Occur::Must, query)).chain(filters).collect();
+            Plan { query: Box::new(BooleanQuery::new(clauses)), marker }
+        }))
+    }
+
+    fn filter(&self, filter: &Filter) -> Box<dyn Query> {
+        match filter {
+            Filter::Is(name, value) => {
+                let term = Term::from_field_text(self.fields.named(name), value);
+                Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+            }
+            Filter::Between(name, from, to) => {
+                let bound = |limit: &Option<i64>| {
+                    limit.map_or(Bound::Unbounded, |limit| {
+                        Bound::Included(Term::from_field_i64(self.fields.named(name), limit))
+                    })
+                };
+                Box::new(RangeQuery::new(bound(from), bound(to)))
+            }
+        }
+    }
+
+    fn hit(&self, snapshot: &Snapshot, at: DocAddress, score: f32, marker: &Marker) -> Result<Hit, StoreError> {
+        let document: TantivyDocument = snapshot.searcher.doc(at)?;
+        let body = document.get_first(self.fields.body).and_then(|body| body.as_str()).unwrap_or_default().to_owned();
+        let mut highlights = Vec::new();
+        for text in &self.fields.texts {
+            let values: Vec<&str> = document.get_all(text.shown).filter_map(|value| value.as_str()).collect();
+            let marked: Vec<_> = values.iter().map(|value| marker.mark(value)).collect();
+            if marked.iter().any(Option::is_some) {
+                let shown = |(value, marked): (&&str, Option<String>)| marked.unwrap_or_else(|| escaped(value));
+                let shown: Vec<_> = values.iter().zip(marked).map(shown).collect();
+                highlights.push((text.name, shown.join(", ")));
+            }
+        }
+        Ok(Hit { body, score, highlights })
+    }
+
+    /// Texts and names that a question, which may still be being typed, can be meant to become: those with the greatest
+    /// sum of the first tie first.
+    ///
+    /// Each of `offered` is a text, and the keyword that has its values as they are written.
+    pub fn suggest(
+        &self,
+        text: &str,
+        offered: &[(&'static str, &'static str)],
+        limit: usize,
+    ) -> Result<(Position, Vec<String>), StoreError> {
+        let snapshot = self.snapshot();
+        let question = Question::read(text);
+        for forgiving in [Forgiving::Unknown, Forgiving::All] {
+            let mut suggestions: HashMap<String, Sum> = HashMap::new();
+            for (text, keyword) in offered {
+                let text = self.fields.text(text).expect("the layout has every text that is asked for");
+                let plan = plan(&question, forgiving, &snapshot.searcher, &self.fields, std::slice::from_ref(text))?;
+                let Some(Plan { query, marker }) = plan else { continue };
+                let sums = Sums { keyword, number: self.layout.ties[0] };
+                // A document may have other names than the one that was found.
+                let found = snapshot.searcher.search(&query, &sums)?.into_iter();
+                for (value, sum) in found.filter(|(value, _)| question.code.is_some() || marker.covers(value)) {
+                    let all = suggestions.entry(value).or_default();
+                    (all.sum, all.documents) = (all.sum + sum.sum, all.documents + sum.documents);
+                }
+            }
+            if !suggestions.is_empty() {
+                let mut suggestions: Vec<_> = suggestions.into_iter().collect();
+                suggestions.sort_by(|(text, sum), (other, other_sum)| {
+                    let by_sum = (other_sum.sum, other_sum.documents).cmp(&(sum.sum, sum.documents));
+                    by_sum.then_with(|| text.len().cmp(&other.len())).then_with(|| text.cmp(other))
+                });
+                suggestions.truncate(limit);
+                return Ok((snapshot.position, suggestions.into_iter().map(|(text, _)| text).collect()));
+            }
+        }
+        Ok((snapshot.position, Vec::new()))
+    }
+
+    /// Questions like one that finds nothing, each of which finds something.
+    fn alternatives(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        question: &Question,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut tried = vec![Question::text(&question.needs)];
+        let mut alternatives = Vec::new();
+        for needs in self.likely(snapshot, request, question)? {
+            let text = Question::text(&needs);
+            if text.is_empty() || tried.contains(&text) {
+                continue;
+            }
+            if alternatives.len() >= ALTERNATIVES || tried.len() > ALTERNATIVES_TRIED {
+                break;
+            }
+            if self.finds(snapshot, &request.filters, &Question::read(&text))? {
+                alternatives.push(text.clone());
+            }
+            tried.push(text);
+        }
+        Ok(alternatives)
+    }
+
+    /// What may have been meant, the likeliest first.
+    fn likely(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        question: &Question,
+    ) -> Result<Vec<Vec<Need>>, StoreError> {
+        let mut mended = Vec::new();
+        let mut known = Vec::new();
+        for need in &question.needs {
+            let alone = Question { needs: vec![need.clone()], asked: true, ..Question::default() };
+            if self.finds(snapshot, &request.filters, &alone)? {
+                known.push(need.clone());
+                mended.push(vec![need.clone()]);
+            } else {
+                mended.push(self.mended(snapshot, need)?);
+            }
+        }
+        let mut likely = Vec::new();
+        // Every word that nothing has replaced by the nearest one; then by the second nearest, and so on.
+        for nth in 0..ALTERNATIVES {
+            let choice = |words: &Vec<Need>| words.get(nth).or(words.last()).cloned();
+            likely.push(mended.iter().filter_map(choice).collect());
+        }
+        likely.push(known.clone());
+        for without in 0..known.len() {
+            let mut others = known.clone();
+            others.remove(without);
+            likely.push(others);
+        }
+        likely.extend(known.into_iter().map(|need| vec![need]));
+        Ok(likely)
+    }
+
+    /// A word that nothing has, mended: the nearest words, farther away than a search forgives; or two words that were
+    /// typed as one.
+    fn mended(&self, snapshot: &Snapshot, need: &Need) -> Result<Vec<Need>, StoreError> {
+        let (What::Word(compound) | What::Beginning(compound)) = &need.what else { return Ok(Vec::new()) };
+        let Some(word) = compound.joined.as_ref().or(compound.parts.first()).map(|word| word.text.as_str()) else {
+            return Ok(Vec::new());
+        };
+        let mut texts = Vec::new();
+        let digits = word.chars().any(char::is_numeric);
+        let distance = if digits { 0 } else { u8::from(word.len() >= 3) + u8::from(word.len() >= 4) };
+        if distance > 0 && word.len() <= 32 {
+            let mut near = Vec::new();
+            for text in &self.fields.texts {
+                near.extend(vocabulary::near(&snapshot.searcher, text.words, word, distance, Extent::Whole)?);
+            }
+            near.sort_by_key(|near| near.distance);
+            texts.extend(near.into_iter().map(|near| near.word).take(ALTERNATIVES));
+        }
+        if word.is_ascii() {
+            for at in 2..word.len().saturating_sub(1) {
+                let (first, second) = word.split_at(at);
+                let mut both_known = [false; 2];
+                for text in &self.fields.texts {
+                    both_known[0] |= vocabulary::has(&snapshot.searcher, text.words, first)?;
+                    both_known[1] |= vocabulary::has(&snapshot.searcher, text.words, second)?;
+                }
+                if both_known == [true; 2] {
+                    texts.push(format!("{first} {second}"));
+                }
+            }
+        }
+        Ok(texts.into_iter().map(|typed| Need { typed, ..need.clone() }).collect())
+    }
+
+    /// Whether a search would find anything.
+    fn finds(&self, snapshot: &Snapshot, filters: &[Filter], question: &Question) -> Result<bool, StoreError> {
+        for forgiving in [Forgiving::Unknown, Forgiving::All] {
+            if let Some(Plan { query, .. }) = self.query(snapshot, filters, question, forgiving)?
+                && snapshot.searcher.search(&query, &Count)? > 0
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+struct Answer {
+    collected: Collected,
+    marker: Marker,
+}
+
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    escape(text, &mut html);
+    html
+}

@@ -1,0 +1,1 @@
+//! The index as a store and as a search.

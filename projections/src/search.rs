@@ -1,0 +1,111 @@
+//! The view that is searched: every book that is in the catalogue, with the copies of it that were paid.
+
+use crate::bestseller::paid_copies;
+use crate::book::Books;
+use crate::view::{Fact, Poison, View};
+use domain::book::isbn::Isbn;
+use platform::search_index::{Described, Kind, Layout};
+use platform::view_store::Key;
+use schemas::stream::Owner;
+use schemas::views::search::{SearchRow, field};
+use schemas::views::Row;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Every book and its sales, in one row.
+pub struct Search;
+
+impl View for Search {
+    type Row = SearchRow;
+
+    fn takes(owner: &Owner) -> bool {
+        matches!(owner, Owner::Book(_) | Owner::Order(_))
+    }
+
+    fn keys(fact: &Fact<'_>) -> Vec<Key> {
+        match fact.owner {
+            Owner::Book(_) => Books::keys(fact),
+            Owner::Order(_) => paid_copies(fact).iter().map(|(book, _)| vec![json!(book.to_string())]).collect(),
+            Owner::Stock(..) => Vec::new(),
+        }
+    }
+
+    fn evolve(row: Option<SearchRow>, key: &Key, fact: &Fact<'_>) -> Result<Option<SearchRow>, Poison> {
+        let id = key.first().and_then(Value::as_str).unwrap_or_default();
+        let SearchRow { id, mut book, mut sold } =
+            row.unwrap_or_else(|| SearchRow { id: id.to_owned(), book: None, sold: 0 });
+        match fact.owner {
+            Owner::Book(_) => book = Books::evolve(book, key, fact)?,
+            _ => {
+                let of_book = paid_copies(fact).iter().filter(|(paid, _)| paid.to_string() == id);
+                sold += of_book.map(|(_, quantity)| quantity.get().cast_signed()).sum::<i64>();
+            }
+        }
+        Ok(Some(SearchRow { id, book, sold }))
+    }
+}
+
+/// How books are searched. A hit in the title counts more than one in a name, and that more than one in a subject.
+pub static LAYOUT: Layout = Layout {
+    name: SearchRow::NAME,
+    key: SearchRow::KEY[0],
+    fields: &[
+        (field::TITLE, Kind::Text { weight: 3.0 }),
+        (field::AUTHORS, Kind::Text { weight: 2.0 }),
+        (field::SUBJECTS, Kind::Text { weight: 0.5 }),
+        (field::ISBN, Kind::Code),
+        (field::WHOLE_TITLE, Kind::Keyword),
+        (field::AUTHOR, Kind::Keyword),
+        (field::LANGUAGE, Kind::Keyword),
+        (field::SUBJECT, Kind::Keyword),
+        (field::CURRENCY, Kind::Keyword),
+        (field::PRICE, Kind::Number),
+        (field::PUBLISHED_ON, Kind::Number),
+        (field::SOLD, Kind::Number),
+        (field::REGISTERED_AT, Kind::Number),
+    ],
+    ties: [field::SOLD, field::REGISTERED_AT],
+    describe,
+};
+
+/// A book is found as long as it is in the catalogue.
+fn describe(row: &Value) -> Result<Described, serde_json::Error> {
+    let SearchRow { book, sold, .. } = SearchRow::deserialize(row)?;
+    let Some(row) = book.filter(|book| book.retired == 0) else { return Ok(Described::default()) };
+    let registered_at = row.registered_at;
+    let book = row.body()?;
+    let body = serde_json::to_string(&book)?;
+    let isbn_10 = Isbn::parse(&book.isbn).ok().and_then(|isbn| isbn.isbn_10());
+    // Two schemes may have the same code: that is one value.
+    let mut subjects: Vec<String> = Vec::new();
+    for subject in book.subjects {
+        if !subjects.contains(&subject.code) {
+            subjects.push(subject.code);
+        }
+    }
+    let mut texts = vec![
+        (field::TITLE, vec![book.title.clone()]),
+        (field::AUTHORS, book.authors.clone()),
+        (field::SUBJECTS, subjects.clone()),
+        (field::ISBN, std::iter::once(book.isbn).chain(isbn_10).collect()),
+        (field::WHOLE_TITLE, vec![book.title]),
+        (field::AUTHOR, book.authors),
+        (field::LANGUAGE, vec![book.language]),
+        (field::SUBJECT, subjects),
+    ];
+    let mut numbers = vec![(field::SOLD, sold), (field::REGISTERED_AT, registered_at)];
+    if let Some(price) = book.price {
+        texts.push((field::CURRENCY, vec![price.currency]));
+        numbers.push((field::PRICE, price.amount.cast_signed()));
+    }
+    numbers.extend(book.published_on.as_deref().and_then(date_as_number).map(|date| (field::PUBLISHED_ON, date)));
+    Ok(Described { visible: true, texts, numbers, body })
+}
+
+/// `2024-05` is 20240500: what is not known comes before everything that is.
+fn date_as_number(date: &str) -> Option<i64> {
+    let mut parts = date.split('-').map(|part| part.parse::<i64>().ok());
+    let year = parts.next()??;
+    let mut part = || parts.next().flatten().unwrap_or(0);
+    Some((year * 100 + part()) * 100 + part())
+}
