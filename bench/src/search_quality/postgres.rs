@@ -13,6 +13,9 @@ const TABLE: &str = "CREATE TEMPORARY TABLE books (
     simple tsvector GENERATED ALWAYS AS
         (setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', authors), 'B')) STORED)";
 
+/// The nearest books without comparing all.
+const TRIGRAMS: &str = "CREATE INDEX ON books USING gist ((title || ' ' || authors) gist_trgm_ops (siglen = 256))";
+
 /// How to search. The first two take all words but the last as `websearch_to_tsquery` does, the last as a beginning,
 /// and order by `ts_rank_cd`, the title before the authors.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,11 @@ pub(crate) async fn fill(pool: &PgPool, library: &Library) -> anyhow::Result<boo
     );
     insert.bind(places).bind(titles).bind(authors).execute(pool).await?;
     let similar = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')");
-    Ok(similar.fetch_one(pool).await?)
+    let similar = similar.fetch_one(pool).await?;
+    if similar {
+        sqlx::query(TRIGRAMS).execute(pool).await?;
+    }
+    Ok(similar)
 }
 
 impl Way {

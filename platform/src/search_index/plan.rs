@@ -77,6 +77,8 @@ pub(super) fn plan(
     clauses.extend(planner.together(question).into_iter().map(|query| (Occur::Should, query)));
     let mut query: Clause = Box::new(BooleanQuery::new(clauses));
     if let Some(code) = &question.code {
+        // Its digits were not typed to be found one by one.
+        wanted.clear();
         query = best(vec![query, planner.code(code)]);
     }
     Ok(Some(Plan { query, marker: Marker { wanted } }))

@@ -111,6 +111,16 @@ impl Question {
         }
     }
 
+    /// The same, with the ends of all words perhaps missing.
+    pub(super) fn open(mut self) -> Self {
+        for need in &mut self.needs {
+            if let What::Word(compound) = &mut need.what {
+                need.what = What::Beginning(std::mem::take(compound));
+            }
+        }
+        self
+    }
+
     /// The question that some needs make, as somebody would type it.
     pub(super) fn text<'a>(needs: impl IntoIterator<Item = &'a Need>) -> String {
         let mut text = String::new();
@@ -144,12 +154,12 @@ fn quotes(text: &str) -> Vec<(bool, &str)> {
     parts
 }
 
-/// What is nothing but digits, hyphens and spaces, and perhaps an X at its end, is a code as a whole.
+/// Ten or thirteen digits with hyphens and spaces, of ten the last perhaps an X, are a code as a whole.
 fn code(text: &str) -> Option<String> {
     let dashes = |character: &char| matches!(character, '-' | '‐' | '‑' | '–' | '—') || character.is_whitespace();
     let code: String = text.chars().filter(|character| !dashes(character)).map(|character| character.to_ascii_lowercase()).collect();
     let digits = code.strip_suffix('x').unwrap_or(&code);
-    (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
+    (matches!(code.len(), 10 | 13) && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
 }
 
 #[cfg(test)]
@@ -203,7 +213,7 @@ mod tests {
             assert_eq!(Question::read(text).code.as_deref(), Some("9780306406157"), "{text}");
         }
         assert_eq!(Question::read("0-8044-2957-X").code.as_deref(), Some("080442957x"));
-        for text in ["1984", "fahrenheit 451", "978x0306406157", "isbn 9780306406157"] {
+        for text in ["1984", "1984 1985", "fahrenheit 451", "978x0306406157", "isbn 9780306406157"] {
             assert_eq!(Question::read(text).code, None, "{text}");
         }
     }

@@ -223,16 +223,17 @@ impl SearchIndex {
     ) -> Result<(Position, Vec<String>), StoreError> {
         let snapshot = self.snapshot();
         let question = Question::read(text);
-        for forgiving in [Forgiving::Unknown, Forgiving::All] {
+        let open = question.clone().open();
+        for (question, forgiving) in [(&question, Forgiving::Unknown), (&open, Forgiving::Unknown), (&open, Forgiving::All)] {
             let mut suggestions: HashMap<String, Sum> = HashMap::new();
             for (text, keyword) in offered {
                 let text = self.fields.text(text).expect("the layout has every text that is asked for");
-                let plan = plan(&question, forgiving, &snapshot.searcher, &self.fields, std::slice::from_ref(text))?;
+                let plan = plan(question, forgiving, &snapshot.searcher, &self.fields, std::slice::from_ref(text))?;
                 let Some(Plan { query, marker }) = plan else { continue };
                 let sums = Sums { keyword, number: self.layout.ties[0] };
                 // A document may have other names than the one that was found.
                 let found = snapshot.searcher.search(&query, &sums)?.into_iter();
-                for (value, sum) in found.filter(|(value, _)| question.code.is_some() || marker.covers(value)) {
+                for (value, sum) in found.filter(|(value, _)| marker.covers(value)) {
                     let all = suggestions.entry(value).or_default();
                     (all.sum, all.documents) = (all.sum + sum.sum, all.documents + sum.documents);
                 }

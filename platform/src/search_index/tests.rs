@@ -1,1 +1,584 @@
-//! The index as a store and as a search.
+//! The index as a store that can go on or begin anew, and as a search that finds what people mean.
+
+use super::*;
+use crate::event_log::Position;
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::HashSet;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+static SHELF: Layout = Layout {
+    name: "shelf",
+    key: "id",
+    fields: &[
+        ("title", Kind::Text { weight: 3.0 }),
+        ("names", Kind::Text { weight: 2.0 }),
+        ("code", Kind::Code),
+        ("whole_title", Kind::Keyword),
+        ("name", Kind::Keyword),
+        ("kind", Kind::Keyword),
+        ("price", Kind::Number),
+        ("sold", Kind::Number),
+        ("at", Kind::Number),
+    ],
+    ties: ["sold", "at"],
+    describe: |row| {
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        let list = |field: &str| -> Vec<String> { serde_json::from_value(row[field].clone()).unwrap_or_default() };
+        let numbers = ["price", "sold", "at"].into_iter().filter_map(|name| Some((name, row[name].as_i64()?)));
+        Ok(Described {
+            visible: row["hidden"].is_null(),
+            texts: vec![
+                ("title", vec![text("title")]),
+                ("whole_title", vec![text("title")]),
+                ("names", list("names")),
+                ("name", list("names")),
+                ("code", list("code")),
+                ("kind", vec![text("kind")]),
+            ],
+            numbers: numbers.collect(),
+            body: text("id"),
+        })
+    },
+};
+
+static OTHER: Layout = Layout { ties: ["price", "at"], ..SHELF };
+
+const LOG: LogId = LogId(Uuid::from_u128(1));
+
+fn source(head: u64) -> Source {
+    Source { log: LOG, head: Position(head), partitions: 1 }
+}
+
+fn book(id: usize, title: &str, name: &str) -> Json {
+    json!({"id": format!("{id:03}"), "title": title, "names": [name], "kind": "en", "at": id, "sold": 0})
+}
+
+fn change(from: u64, to: u64, rows: impl IntoIterator<Item = Json>) -> Change {
+    let from = Checkpoint { log: LOG, table: "shelf".to_owned(), partition: 0, position: Position(from) };
+    Change { from, to: Position(to), upserts: rows.into_iter().collect(), deletes: vec![], parked: vec![] }
+}
+
+struct Shelf {
+    index: Arc<SearchIndex>,
+    directory: TempDir,
+    at: u64,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Arc::new(SearchIndex::open(&directory.path().join("index"), &SHELF, source(0)).unwrap());
+        Self { index, directory, at: 0 }
+    }
+
+    async fn of(books: &[(&str, &str)]) -> Self {
+        let mut shelf = Self::new();
+        shelf.put((1..).zip(books).map(|(id, (title, name))| book(id, title, name))).await;
+        shelf
+    }
+
+    async fn put(&mut self, rows: impl IntoIterator<Item = Json>) {
+        assert!(self.index.write("shelf", &change(self.at, self.at + 1, rows)).await.unwrap());
+        self.at += 1;
+        self.index.commit().await.unwrap();
+    }
+
+    fn reopened(self, layout: &'static Layout, source: Source) -> Self {
+        drop(self.index);
+        let index = Arc::new(SearchIndex::open(&self.directory.path().join("index"), layout, source).unwrap());
+        Self { at: index.position().0, index, directory: self.directory }
+    }
+
+    fn find(&self, text: &str) -> Found {
+        self.index.search(&request(text)).unwrap()
+    }
+
+    fn titles(&self, text: &str) -> Vec<String> {
+        let shown = |hit: Hit| hit.highlights.into_iter().find(|(name, _)| *name == "title").map(|(_, title)| title);
+        self.find(text).hits.into_iter().map(|hit| shown(hit).unwrap_or_default()).collect()
+    }
+
+    fn ids(&self, request: &Request<'_>) -> Vec<String> {
+        self.index.search(request).unwrap().hits.into_iter().map(|hit| hit.body).collect()
+    }
+
+    /// The places, from 1, of the books that are found.
+    fn places(&self, text: &str) -> Vec<usize> {
+        self.find(text).hits.iter().map(|hit| hit.body.parse().unwrap()).collect()
+    }
+}
+
+fn request(text: &str) -> Request<'_> {
+    Request { text, filters: vec![], order: Order::Relevance, counted: vec!["kind"], after: None, limit: 10 }
+}
+
+const ENGLISH: &[(&str, &str)] = &[
+    ("The Hobbit", "J.R.R. Tolkien"),
+    ("Harry Potter and the Sorcerer's Stone", "J.K. Rowling"),
+    ("Running with Café Society", "Zoë Ångström"),
+    ("1984", "George Orwell"),
+    ("The Stand", "Stephen King"),
+    ("Ultimate Spider-Man", "Brian Bendis"),
+    ("Cats & <Dogs>", "Pat O'Brien"),
+    ("Foundations of C++", "Ann Example"),
+    ("It", "Stephen King"),
+    ("The Hunger Games", "Suzanne Collins"),
+    ("Games of Hunger", "Bo Example"),
+];
+
+#[tokio::test]
+async fn english_is_found_as_people_type_it() {
+    let shelf = Shelf::of(ENGLISH).await;
+    for (text, first) in [
+        ("hobbit", 1),
+        ("HOBBITS", 1),
+        ("hob", 1),
+        ("hobit", 1),
+        ("hobibt", 1),
+        ("tolkien hobbit", 1),
+        ("jrr tolkien", 1),
+        ("sorcerers stone", 2),
+        ("sorcerer stone", 2),
+        ("sorcrers stoen", 2),
+        ("jk rowling", 2),
+        ("harry rowl", 2),
+        ("cafe", 3),
+        ("run society", 3),
+        ("zoe angstrom", 3),
+        ("1984", 4),
+        ("stand", 5),
+        ("the stand", 5),
+        ("spiderman", 6),
+        ("spider man", 6),
+        ("Spider-Man", 6),
+        ("obrien", 7),
+        ("o'brien", 7),
+        ("dogs cats", 7),
+        ("c++", 8),
+        ("foundation", 8),
+        ("it", 9),
+        ("the it", 9),
+        ("hunger games", 10),
+        ("games of hunger", 11),
+    ] {
+        assert_eq!(shelf.places(text).first(), Some(&first), "{text}");
+    }
+    for text in ["1985", "198x", "hxbbxt", "dune", "stnad it hobbit", "hobbit rowling", "*", "?!"] {
+        assert_eq!(shelf.places(text), Vec::<usize>::new(), "{text}");
+    }
+    assert_eq!(shelf.places("\"hunger games\""), [10], "a phrase is found in its order only");
+    assert_eq!(shelf.places("stand \"games\""), Vec::<usize>::new());
+    assert_eq!(shelf.find("").total, 11, "nothing asked for is everything");
+}
+
+#[tokio::test]
+async fn a_word_that_is_there_is_not_a_mistake() {
+    let shelf = Shelf::of(&[("Harry", "A"), ("Barry", "B"), ("Larry's farm", "C")]).await;
+    assert_eq!(shelf.places("harry"), [1]);
+    assert_eq!(shelf.places("farry"), [1, 2, 3], "which no document has");
+    assert_eq!(shelf.places("harry farm"), [3], "each of them is there, but not together");
+}
+
+#[tokio::test]
+async fn chinese_is_found_in_both_scripts_by_words_and_parts() {
+    let shelf = Shelf::of(&[
+        ("人工智能简史", "尼克"),
+        ("紅樓夢", "曹雪芹"),
+        ("百年孤独", "[哥伦比亚] 加西亚·马尔克斯"),
+        ("Python编程：从入门到实践", "Eric Matthes"),
+        ("三体", "刘慈欣"),
+        ("京都古寺", "舒国治"),
+        ("东京都政治", "佚名"),
+        ("三体：死神永生", "刘慈欣"),
+    ])
+    .await;
+    for (text, places) in [
+        ("人工", vec![1]),
+        ("智能", vec![1]),
+        ("工智", vec![1]),
+        ("人工智慧", vec![]),
+        ("红楼梦", vec![2]),
+        ("紅樓夢", vec![2]),
+        ("紅楼", vec![2]),
+        ("梦", vec![2]),
+        ("馬爾克斯 孤獨", vec![3]),
+        ("加西亚马尔克斯", vec![3]),
+        ("python 编程", vec![4]),
+        ("Python入门", vec![4]),
+        ("編程 pyth", vec![4]),
+        ("刘慈欣三体", vec![5, 8]),
+        ("京都", vec![6, 7]),
+        ("\"死神\" 三体", vec![8]),
+        ("体三", vec![5, 8]),
+        ("\"体三\"", vec![]),
+    ] {
+        assert_eq!(shelf.places(text), places, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn codes_are_found_first_however_they_are_written() {
+    let mut shelf = Shelf::new();
+    let mut one = book(1, "One", "Ann");
+    one["code"] = json!(["9780306406157", "0306406152"]);
+    let text = book(2, "All about 9780306406157", "Bo");
+    shelf.put([text, one]).await;
+    for text in ["9780306406157", "978-0-306-40615-7", "0306406152", "0-306-40615-2", "0 306 40615 2"] {
+        assert_eq!(shelf.places(text).first(), Some(&1), "{text}");
+    }
+    assert_eq!(shelf.places("9780306406157"), [1, 2]);
+    assert_eq!(shelf.places("030640615"), Vec::<usize>::new(), "a part of a code is none");
+}
+
+#[tokio::test]
+async fn hits_show_why_they_are_there() {
+    let shelf = Shelf::of(ENGLISH).await;
+    for (text, title) in [
+        ("hobit", "The <em>Hobbit</em>"),
+        ("hob", "The <em>Hobbit</em>"),
+        ("dogs", "Cats &amp; &lt;<em>Dogs</em>&gt;"),
+        ("spiderman", "Ultimate <em>Spider-Man</em>"),
+        ("cafe run", "<em>Running</em> with <em>Café</em> Society"),
+    ] {
+        assert_eq!(shelf.titles(text), [title], "{text}");
+    }
+    let found = shelf.find("tolkien").hits.remove(0);
+    assert_eq!(found.highlights, [("names", "J.R.R. <em>Tolkien</em>".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_is_counted_is_the_whole_result_and_filters_work_on_it() {
+    let mut shelf = Shelf::new();
+    let row = |id: usize| {
+        let mut row = book(id, &format!("Tome {id}"), "Ann");
+        row["kind"] = json!(if id.is_multiple_of(3) { "fr" } else { "en" });
+        row["price"] = if id.is_multiple_of(5) { Json::Null } else { json!(100 * id) };
+        row
+    };
+    shelf.put((1..=50).map(row)).await;
+    let mut asked = request("tome");
+    let found = shelf.index.search(&asked).unwrap();
+    assert_eq!((found.total, found.hits.len()), (50, 10));
+    assert_eq!(found.counts, [vec![("en".to_owned(), 34), ("fr".to_owned(), 16)]]);
+    asked.filters = vec![Filter::Is("kind", "fr".to_owned())];
+    let found = shelf.index.search(&asked).unwrap();
+    assert_eq!((found.total, &found.counts[0]), (16, &vec![("fr".to_owned(), 16)]));
+    asked.filters.push(Filter::Between("price", Some(300), Some(900)));
+    asked.order = Order::Descending("price");
+    assert_eq!(shelf.ids(&asked), ["009", "006", "003"]);
+    asked.filters = vec![Filter::Is("kind", "FR".to_owned())];
+    assert_eq!(shelf.index.search(&asked).unwrap().total, 0);
+    for order in [Order::Ascending("price"), Order::Descending("price")] {
+        let all = Request { order, limit: 50, filters: vec![], ..request("") };
+        let unpriced: Vec<_> = shelf.ids(&all).split_off(40);
+        assert_eq!(unpriced.len(), 10);
+        assert!(unpriced.iter().all(|id| id.ends_with(['0', '5'])), "what lacks the number comes last: {unpriced:?}");
+    }
+}
+
+/// Reads all pages, while books come in front of each page, behind it, and in between.
+async fn pages(order: Order, text: &str) {
+    let mut shelf = Shelf::new();
+    let row = |id: usize| {
+        let mut row = book(id, &format!("Tome {}", "of dust ".repeat(id % 4)), "Ann");
+        row["price"] = json!(id * 7 % 10);
+        row["sold"] = json!(id * 3 % 5);
+        row
+    };
+    shelf.put((0..40).map(|n| row(n * 10))).await;
+    let mut asked = Request { order, limit: 6, ..request(text) };
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    loop {
+        let found = shelf.index.search(&asked).unwrap();
+        seen.extend(found.hits.into_iter().map(|hit| hit.body));
+        pages += 1;
+        let Some(next) = found.next else { break };
+        asked.after = Some(Place::from_bytes(next.to_bytes()).unwrap());
+        shelf.put((0..8).map(|n| row(n * 50 + pages))).await;
+    }
+    let unique: HashSet<_> = seen.iter().collect();
+    assert_eq!(unique.len(), seen.len(), "{order:?}: no hit comes twice: {seen:?}");
+    let old = (0..40).map(|n| format!("{:03}", n * 10));
+    let lost: Vec<_> = old.filter(|id| !unique.contains(id)).collect();
+    assert!(lost.is_empty(), "{order:?}: every hit of the first page's time comes: {lost:?}");
+    assert!(pages > 6);
+}
+
+#[tokio::test]
+async fn pages_neither_repeat_nor_drop_a_hit_while_books_are_added() {
+    for order in [Order::Relevance, Order::Ascending("price"), Order::Descending("price"), Order::Descending("sold")] {
+        pages(order, "tome").await;
+        pages(order, "tom").await;
+        pages(order, "tmoe").await;
+        pages(order, "").await;
+    }
+}
+
+#[test]
+fn a_place_is_read_as_it_was_written_and_nothing_else_is_one() {
+    let bytes = |forgiving| [[7; 24].as_slice(), &[forgiving]].concat().try_into().unwrap();
+    for forgiving in [0, 1] {
+        assert_eq!(Place::from_bytes(bytes(forgiving)).unwrap().to_bytes(), bytes(forgiving));
+    }
+    assert_eq!(Place::from_bytes(bytes(2)), None);
+}
+
+#[tokio::test]
+async fn a_score_depends_on_the_document_and_the_question_only() {
+    let score = |shelf: &Shelf, text: &str| shelf.find(text).hits.iter().find(|hit| hit.body == "001").unwrap().score;
+    let mut shelf = Shelf::of(&ENGLISH[..1]).await;
+    let questions = ["hobbit", "hob", "hobit", "tolkien", "the hobbit tolkien", "\"the hobbit\""];
+    let before: Vec<_> = questions.iter().map(|text| score(&shelf, text)).collect();
+    for round in 0..12 {
+        shelf.put((2..40).map(|id| book(id, &format!("The Hobbit again and again {round}"), "J.R.R. Tolkien"))).await;
+    }
+    let after: Vec<_> = questions.iter().map(|text| score(&shelf, text)).collect();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn what_finds_nothing_is_answered_with_questions_that_find_something() {
+    let shelf = Shelf::of(ENGLISH).await;
+    for (text, likely) in [
+        ("hobbit xyzzy", "hobbit"),
+        ("thestand", "the stand"),
+        ("stephenking", "stephen king"),
+        ("hpbbjt", "hobbit"),
+        ("hobbit rowling", "hobbit"),
+        ("hunger gamma", "hunger"),
+    ] {
+        let found = shelf.find(text);
+        assert!(found.total == 0 && found.alternatives.iter().any(|other| other == likely), "{text}: {found:?}");
+        for other in &found.alternatives {
+            assert!(shelf.find(other).total > 0, "{text}: {other}");
+        }
+        assert!(found.alternatives.len() <= 5);
+    }
+    assert_eq!(shelf.find("qqqqqq").alternatives, Vec::<String>::new());
+    let filtered = Request { filters: vec![Filter::Is("kind", "fr".to_owned())], ..request("hobit") };
+    assert_eq!(shelf.index.search(&filtered).unwrap().alternatives, Vec::<String>::new(), "under the same filters");
+}
+
+#[tokio::test]
+async fn suggestions_are_the_best_sold_of_what_is_being_typed() {
+    let mut shelf = Shelf::new();
+    let sold = |id, title, name, sold| {
+        let mut row = book(id, title, name);
+        row["sold"] = json!(sold);
+        row
+    };
+    shelf
+        .put([
+            sold(1, "Dune", "Frank Herbert", 5),
+            sold(2, "Dune Messiah", "Frank Herbert", 9),
+            sold(3, "Dunes of the Sea", "Ann Herbert", 1),
+            sold(4, "Emma", "Jane Austen", 50),
+            sold(5, "红楼梦", "曹雪芹", 3),
+        ])
+        .await;
+    let offered = [("title", "whole_title"), ("names", "name")];
+    let suggest = |text: &str, limit| shelf.index.suggest(text, &offered, limit).unwrap().1;
+    assert_eq!(suggest("dun", 10), ["Dune Messiah", "Dune", "Dunes of the Sea"]);
+    assert_eq!(suggest("herb", 10), ["Frank Herbert", "Ann Herbert"], "a name has the sales of all its books");
+    assert_eq!(suggest("fr he", 10), ["Frank Herbert"]);
+    assert_eq!(suggest("hebrert", 10), ["Frank Herbert", "Ann Herbert"]);
+    assert_eq!(suggest("紅", 10), ["红楼梦"]);
+    assert_eq!(suggest("d", 1), ["Dune Messiah"]);
+    for text in ["", " ", "*", "zzzz"] {
+        assert_eq!(suggest(text, 10), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn rows_are_replaced_hidden_deleted_and_read_wherever_they_are() {
+    let mut shelf = Shelf::of(&ENGLISH[..2]).await;
+    let key = |id: &str| vec![json!(id)];
+    let load = async |shelf: &Shelf, id: &str| -> Vec<Json> { shelf.index.load("shelf", &[&key(id)]).await.unwrap() };
+    assert_eq!(load(&shelf, "001").await, [book(1, "The Hobbit", "J.R.R. Tolkien")], "committed");
+    let mut hidden = book(1, "The Hobbit", "J.R.R. Tolkien");
+    hidden["hidden"] = json!(true);
+    let mut next = change(1, 2, [hidden.clone()]);
+    next.deletes.push(key("002"));
+    assert!(shelf.index.write("shelf", &next).await.unwrap());
+    assert_eq!((load(&shelf, "001").await, load(&shelf, "002").await), (vec![hidden.clone()], vec![]), "pending");
+    assert_eq!(shelf.places("hobbit"), [1], "until it is committed");
+    shelf.at = 2;
+    shelf.put([book(3, "Emma", "Jane Austen")]).await;
+    assert_eq!((load(&shelf, "001").await, load(&shelf, "002").await), (vec![hidden], vec![]), "committed");
+    assert_eq!(shelf.ids(&request("")), ["003"], "neither what is hidden nor what is gone is found");
+    assert_eq!(shelf.places("hobbit"), Vec::<usize>::new());
+    assert_eq!(shelf.index.position(), Position(3));
+}
+
+#[tokio::test]
+async fn a_change_is_taken_only_where_its_partition_stands() {
+    let shelf = Shelf::of(&ENGLISH[..1]).await;
+    for (from, to) in [(0, 1), (2, 3)] {
+        assert!(!shelf.index.write("shelf", &change(from, to, [book(9, "Ghost", "X")])).await.unwrap());
+    }
+    let mut foreign = change(1, 2, [book(9, "Ghost", "X")]);
+    foreign.from.log = LogId(Uuid::from_u128(2));
+    assert!(!shelf.index.write("shelf", &foreign).await.unwrap());
+    shelf.index.commit().await.unwrap();
+    assert_eq!((shelf.find("ghost").total, shelf.index.position()), (0, Position(1)));
+}
+
+#[tokio::test]
+async fn an_index_goes_on_where_it_was_committed() {
+    let mut shelf = Shelf::of(ENGLISH).await;
+    let mut next = change(1, 5, [book(20, "Emma", "Jane Austen")]);
+    next.parked.push(Parked { stream: "book-1".to_owned(), position: Position(4), reason: "no".to_owned() });
+    assert!(shelf.index.write("shelf", &next).await.unwrap());
+    shelf.index.commit().await.unwrap();
+    assert!(shelf.index.write("shelf", &change(5, 6, [book(21, "Lost", "X")])).await.unwrap());
+    shelf = shelf.reopened(&SHELF, source(6));
+    assert_eq!((shelf.at, shelf.find("emma").total, shelf.find("lost").total), (5, 1, 0));
+    assert_eq!(shelf.index.parked("shelf").await.unwrap(), next.parked);
+    let checkpoints = shelf.index.checkpoints("shelf").await.unwrap();
+    assert_eq!(checkpoints.iter().map(|at| (at.partition, at.position)).collect::<Vec<_>>(), [(0, Position(5))]);
+}
+
+#[tokio::test]
+async fn an_index_that_does_not_fit_begins_anew() {
+    let ahead = source(0);
+    let other_log = Source { log: LogId(Uuid::from_u128(2)), ..source(9) };
+    let repartitioned = Source { partitions: 2, ..source(9) };
+    for (layout, source) in [(&SHELF, ahead), (&SHELF, other_log), (&SHELF, repartitioned), (&OTHER, source(9))] {
+        let shelf = Shelf::of(ENGLISH).await.reopened(layout, source);
+        assert_eq!((shelf.index.position(), shelf.find("").total), (Position(0), 0), "{layout:?} {source:?}");
+    }
+    assert_eq!(Shelf::of(ENGLISH).await.reopened(&SHELF, source(9)).at, 1, "one that fits does not");
+}
+
+#[tokio::test]
+async fn a_damaged_index_begins_anew_and_never_serves_what_was_not_written() {
+    let files = |shelf: &Shelf| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(shelf.directory.path().join("index")).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.metadata().unwrap().len() > 0).collect();
+        files.sort();
+        files
+    };
+    let count = files(&Shelf::of(ENGLISH).await).len();
+    for nth in 0..count {
+        let shelf = Shelf::of(ENGLISH).await;
+        let file = files(&shelf).swap_remove(nth);
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x20;
+        std::fs::write(&file, bytes).unwrap();
+        let shelf = shelf.reopened(&SHELF, source(9));
+        let fits = shelf.at == 1 && shelf.find("").total == 11 && shelf.places("hobbit") == [1];
+        let anew = shelf.at == 0 && shelf.find("").total == 0;
+        assert!(fits || anew, "{}", file.display());
+        let of_segment = file.file_stem().is_some_and(|name| name.len() == 32);
+        assert!(anew || !of_segment, "{} is not as it was written", file.display());
+    }
+}
+
+/// Keeps an index while something goes on.
+async fn kept<T>(shelf: &Shelf, work: impl AsyncFnOnce() -> T) -> T {
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&shelf.index).keep(stop.clone()));
+    let done = work().await;
+    stop.cancel();
+    keeping.await.unwrap();
+    done
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_long() {
+    analysis::prepare();
+    let shelf = Shelf::new();
+    kept(&shelf, async || {
+        let begin = Instant::now();
+        let waiting = shelf.index.wait_for(Position(1));
+        let write = async { shelf.index.write("shelf", &change(0, 1, [book(1, "Dune", "F")])).await.unwrap() };
+        let (reached, _) = tokio::join!(waiting, write);
+        assert!(reached == Position(1) && begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+
+        // Somebody who waits for what never comes does not make every write a commit.
+        let far = tokio::time::timeout(Duration::from_secs(60), shelf.index.wait_for(Position(u64::MAX >> 1)));
+        let mut positions = shelf.index.position.subscribe();
+        positions.mark_unchanged();
+        let write = async {
+            let begin = Instant::now();
+            for at in 1..4 {
+                shelf.index.write("shelf", &change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            positions.changed().await.unwrap();
+            assert_eq!(*positions.borrow_and_update(), Position(4), "one commit for all");
+            assert!(begin.elapsed() >= Duration::from_millis(500) && begin.elapsed() < Duration::from_secs(2));
+        };
+        let (too_far, ()) = tokio::join!(far, write);
+        assert!(too_far.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_index_that_is_stopped_keeps_what_it_has() {
+    let shelf = Shelf::new();
+    kept(&shelf, async || {
+        shelf.index.write("shelf", &change(0, 1, [book(1, "Dune", "F")])).await.unwrap();
+    })
+    .await;
+    assert_eq!(shelf.reopened(&SHELF, source(1)).at, 1);
+}
+
+#[tokio::test]
+async fn rows_that_could_not_be_committed_are_committed_later() {
+    let mut shelf = Shelf::of(&ENGLISH[..1]).await;
+    let index = shelf.directory.path().join("index");
+    let away = shelf.directory.path().join("away");
+    *shelf.index.writer.lock().unwrap() = None;
+    std::fs::rename(&index, &away).unwrap();
+    assert!(shelf.index.write("shelf", &change(1, 2, [book(2, "Dune", "F")])).await.unwrap());
+    assert!(shelf.index.commit().await.is_err());
+    assert_eq!(shelf.index.load::<Json>("shelf", &[&vec![json!("002")]]).await.unwrap().len(), 1, "still pending");
+    std::fs::rename(&away, &index).unwrap();
+    shelf.at = 2;
+    shelf.put([book(3, "Emma", "J")]).await;
+    assert_eq!((shelf.places("dune"), shelf.places("emma")), (vec![2], vec![3]));
+}
+
+fn anything() -> impl Strategy<Value = String> {
+    let typed = prop::sample::select(vec![
+        "AND", "OR", "NOT", "title:", "*", "?", "\"", "“", "”", "'", "~2", "^5", "(", ")", "[1 TO 2]", "\\", "\0", "hobbit",
+        "三体", "紅", "c++", "🙂", "e\u{301}", "\u{202e}", "978-0-306-40615-7", "-", "+", "&&", "<em>", " ",
+    ]);
+    prop_oneof![
+        3 => prop::collection::vec(typed, 0..12).prop_map(|parts| parts.concat()),
+        1 => prop::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_a_question_and_what_is_offered_instead_finds_something(text in anything()) {
+        static SHELF: std::sync::OnceLock<Shelf> = std::sync::OnceLock::new();
+        let shelf = SHELF.get_or_init(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(Shelf::of(ENGLISH))
+        });
+        let found = shelf.find(&text);
+        for other in found.alternatives {
+            prop_assert!(shelf.find(&other).total > 0, "{:?}", other);
+        }
+        shelf.index.suggest(&text, &[("title", "whole_title"), ("names", "name")], 10).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn long_questions_are_bounded() {
+    let shelf = Shelf::of(ENGLISH).await;
+    let begin = std::time::Instant::now();
+    for text in ["a".repeat(5_000), "hobbit ".repeat(700), "书".repeat(5_000), "x-".repeat(2_500), "\"".repeat(5_000), "qwertyuiop ".repeat(450)] {
+        shelf.find(&text);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
