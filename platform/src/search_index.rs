@@ -1,7 +1,7 @@
 //! The search index: a view's rows as documents in tantivy, and how far they have come in the same commit.
 //!
-//! A commit costs as much for one row as for a thousand, so rows wait for each other: half a second, or until somebody
-//! waits for them. Nothing of it is lost by a crash: what was not committed is read from the log again.
+//! A commit costs as much for one row as for a thousand, so rows wait for each other: up to half a second, or until
+//! somebody waits for them. Nothing is lost by a crash: what was not committed is read from the log again.
 
 mod analysis;
 mod collect;
@@ -39,6 +39,7 @@ use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::store::Compressor;
 use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -208,6 +209,7 @@ impl SearchIndex {
     /// Commits all that is pending. Only [`Self::keep`] calls it, so that there is one commit at a time.
     async fn commit(self: &Arc<Self>) -> Result<(), StoreError> {
         let Some(commit) = self.pending().begin() else { return Ok(()) };
+        let began_at = Instant::now();
         let (index, of) = (Arc::clone(self), commit.clone());
         let written = tokio::task::spawn_blocking(move || index.write_out(&of));
         let written = written.await.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()));
@@ -215,7 +217,7 @@ impl SearchIndex {
             Ok(searcher) => {
                 let position = commit.position();
                 *self.snapshot.write().expect("nothing panics while it holds the snapshot") = Snapshot { searcher, position };
-                self.pending().end();
+                self.pending().end(began_at);
                 self.position.send_replace(position);
                 metrics::counter!("search_commits_total").increment(1);
                 Ok(())

@@ -109,3 +109,68 @@ fn date_as_number(date: &str) -> Option<i64> {
     let mut part = || parts.next().flatten().unwrap_or(0);
     Some((year * 100 + part()) * 100 + part())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::book::BookId;
+    use domain::order::lines::Quantity;
+    use domain::order::settlement::PaymentId;
+    use domain::order::{Event as OrderEvent, Happening, OrderId, Status};
+    use domain::{Event, book};
+    use platform::seam::Timestamp;
+    use platform::event_log::{BodyHash, CommandId, Envelope, EventId, Position, RecordedEvent, Revision, StreamId};
+    use uuid::Uuid;
+
+    fn recorded() -> RecordedEvent {
+        RecordedEvent {
+            position: Position(7),
+            stream: StreamId::new("any"),
+            revision: Revision(1),
+            envelope: Envelope {
+                id: EventId(Uuid::from_u128(1)),
+                command_id: CommandId(Uuid::from_u128(1)),
+                body_hash: BodyHash([0; 32]),
+                event_type: "Any".to_owned(),
+                version: 1,
+                recorded_at: Timestamp(0),
+                traceparent: String::new(),
+            },
+            data: Default::default(),
+            checksum: Default::default(),
+            previous_checksum: Default::default(),
+        }
+    }
+
+    #[test]
+    fn copies_count_for_the_book_they_are_of_whenever_it_is_registered() {
+        let books = [BookId::from(Uuid::from_u128(1)), BookId::from(Uuid::from_u128(2))];
+        let quantity = |copies| Quantity::new(copies).unwrap();
+        let what = Happening::Paid {
+            payment: PaymentId::parse("p").unwrap(),
+            copies: vec![(books[0], quantity(2)), (books[1], quantity(3)), (books[0], quantity(4))],
+        };
+        let paid = Event::Order(OrderEvent { status: Status::Paid, what });
+        let (owner, recorded) = (Owner::Order(OrderId::from(Uuid::from_u128(9))), recorded());
+        let fact = Fact { owner: &owner, event: &paid, recorded: &recorded, partition: 3 };
+        assert_eq!(Search::keys(&fact).len(), 3);
+        let key = vec![json!(books[0].to_string())];
+        let mut row = Search::evolve(None, &key, &fact).unwrap();
+        assert_eq!(row, Some(SearchRow { id: books[0].to_string(), book: None, sold: 6 }));
+        let described = describe(&serde_json::to_value(&row).unwrap()).unwrap();
+        assert!(!described.visible, "sales alone are not found");
+        row = Search::evolve(row, &key, &fact).unwrap();
+        assert_eq!(row.unwrap().sold, 12);
+        let retired = Event::Book(book::Event::Retired);
+        let owner = Owner::Book(books[0]);
+        let fact = Fact { owner: &owner, event: &retired, ..fact };
+        assert!(Search::evolve(None, &key, &fact).is_err(), "a book begins with its registration");
+    }
+
+    #[test]
+    fn dates_are_ordered_as_far_as_they_are_known() {
+        let dates = ["0987", "2023-12-31", "2024", "2024-05", "2024-05-01"].map(|date| date_as_number(date).unwrap());
+        assert!(dates.is_sorted(), "{dates:?}");
+        assert_eq!(dates[3], 20_240_500);
+    }
+}

@@ -15,6 +15,7 @@ mod operations;
 mod orders;
 mod payments;
 mod saga;
+mod search;
 mod shared;
 mod shop;
 mod simulation;

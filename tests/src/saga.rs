@@ -17,7 +17,7 @@ use platform::bus::log_tail::LogTail;
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, Position, RecordedEvent, Revision, StreamId};
 use platform::read_store::ReadStore;
-use platform::view_store::Source;
+use platform::view_store::{Source, ViewStore};
 use platform::seam::Seam;
 use projections::purchase::Purchases;
 use projections::view::table;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a row waits for others.
-const COMMIT_AFTER: Duration = Duration::from_millis(500);
+/// How long it is from one commit to the next, unless somebody waits: a lone row is committed at once, of many those that
+/// come meanwhile together.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
 /// Rows that wait at most; then whoever brings more waits.
 const ROWS: usize = 20_000;
@@ -26,8 +27,10 @@ pub(super) struct Pending {
     rows: Rows,
     /// Rows that are being committed: until searches see them, they are read here.
     committing: Arc<Rows>,
-    /// Since when something waits.
-    since: Option<Instant>,
+    /// Whether something is to be committed.
+    dirty: bool,
+    /// When the last commit began, of those that came to their end.
+    committed_at: Option<Instant>,
     /// For which positions somebody waits, and how many do.
     waiting: BTreeMap<Position, usize>,
 }
@@ -49,7 +52,7 @@ impl Commit {
 impl Pending {
     pub(super) fn new(checkpoints: BTreeMap<u16, Position>, parked: Vec<Parked>) -> Self {
         let (rows, committing) = (Rows::new(), Arc::default());
-        Self { checkpoints, parked, rows, committing, since: None, waiting: BTreeMap::new() }
+        Self { checkpoints, parked, rows, committing, dirty: false, committed_at: None, waiting: BTreeMap::new() }
     }
 
     /// How far everything is taken.
@@ -59,10 +62,10 @@ impl Pending {
 
     /// When to commit, if ever: at once, if somebody waits for what is there, or no more can be taken.
     pub(super) fn due(&self, committed: Position) -> Option<Instant> {
-        let since = self.since?;
         let taken = self.position();
         let waited_for = self.waiting.keys().any(|position| (committed < *position) && *position <= taken);
-        Some(if waited_for || self.is_full() { Instant::now() } else { since + COMMIT_AFTER })
+        let next = self.committed_at.filter(|_| !waited_for && !self.is_full()).map(|last| last + COMMIT_EVERY);
+        self.dirty.then(|| next.unwrap_or_else(Instant::now))
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -82,21 +85,24 @@ impl Pending {
         }
         self.rows.extend(rows);
         self.parked.extend(change.parked.iter().cloned());
-        self.since.get_or_insert_with(Instant::now);
+        self.dirty = true;
         true
     }
 
     /// What is to be committed now, if there is anything.
     pub(super) fn begin(&mut self) -> Option<Commit> {
-        self.since.take()?;
+        if !std::mem::take(&mut self.dirty) {
+            return None;
+        }
         self.committing = Arc::new(std::mem::take(&mut self.rows));
         let (checkpoints, parked) = (self.checkpoints.clone(), self.parked.clone());
         Some(Commit { rows: Arc::clone(&self.committing), checkpoints, parked })
     }
 
     /// Searches see what was to be committed.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, began_at: Instant) {
         self.committing = Arc::default();
+        self.committed_at = Some(began_at);
     }
 
     /// What was to be committed could not be, and is pending again, as far as nothing newer is.
@@ -104,7 +110,7 @@ impl Pending {
         let newer = std::mem::take(&mut self.rows);
         self.rows = std::mem::take(&mut self.committing).as_ref().clone();
         self.rows.extend(newer);
-        self.since.get_or_insert_with(Instant::now);
+        self.dirty = true;
     }
 
     pub(super) fn waits(&mut self, position: Position) {

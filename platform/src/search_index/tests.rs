@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::HashSet;
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 static SHELF: Layout = Layout {
     name: "shelf",
@@ -503,7 +502,6 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
         let mut positions = shelf.index.position.subscribe();
         positions.mark_unchanged();
         let write = async {
-            let begin = Instant::now();
             for at in 1..4 {
                 shelf.index.write("shelf", &change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -511,6 +509,11 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
             positions.changed().await.unwrap();
             assert_eq!(*positions.borrow_and_update(), Position(4), "one commit for all");
             assert!(begin.elapsed() >= Duration::from_millis(500) && begin.elapsed() < Duration::from_secs(2));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let begin = Instant::now();
+            shelf.index.write("shelf", &change(4, 5, [book(1, "Dune", "F")])).await.unwrap();
+            positions.changed().await.unwrap();
+            assert!(begin.elapsed() < Duration::from_millis(100), "a lone row does not wait: {:?}", begin.elapsed());
         };
         let (too_far, ()) = tokio::join!(far, write);
         assert!(too_far.is_err());

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::book::Books;
+use crate::search::{self, Search};
 use crate::stock::{Stock, StockLedger};
 use crate::view::{Fact, table};
 use domain::Command;
@@ -17,11 +18,13 @@ use platform::event_log::{
     StreamId,
 };
 use platform::read_store::{ReadStore, Rows, Select};
+use platform::search_index::{Order, Request, SearchIndex};
 use platform::view_store::Source;
 use platform::seam::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use schemas::views::book::BookRow;
+use schemas::views::search::SearchRow;
 use std::collections::VecDeque;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -264,8 +267,36 @@ proptest! {
             builds_like_the_reference::<Books>(&events, script(&facts, &mischief), head).await;
             builds_like_the_reference::<Stock>(&events, script(&facts, &mischief), head).await;
             builds_like_the_reference::<StockLedger>(&events, script(&facts, &mischief), head).await;
+            builds_an_index_like_the_reference(&events, script(&facts, &mischief), head).await;
         });
     }
+}
+
+/// The search index is built by the same worker in another store: its rows are the fold of the log too.
+async fn builds_an_index_like_the_reference(events: &[RecordedEvent], script: Script, head: Position) {
+    let directory = tempfile::tempdir().unwrap();
+    let source = Source { log: LogId(Uuid::from_u128(1)), head, partitions: PARTITIONS };
+    let index = Arc::new(SearchIndex::open(&directory.path().join("search"), &search::LAYOUT, source).unwrap());
+    let stop = CancellationToken::new();
+    let worker = Worker { bus: Box::new(script), store: Arc::clone(&index) };
+    let keeping = tokio::spawn(Arc::clone(&index).keep(stop.clone()));
+    let reached = async {
+        tokio::time::timeout(Duration::from_secs(20), index.wait_for(head)).await.unwrap();
+        stop.cancel();
+    };
+    tokio::try_join!(worker.run::<Search>(stop.clone()), reached.map(Ok)).unwrap();
+    keeping.await.unwrap();
+
+    let expected = reference::<Search>(events);
+    let rows: Vec<SearchRow> = expected.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let keys: Vec<_> = rows.iter().map(|row| vec![serde_json::json!(row.id)]).collect();
+    let found: Vec<SearchRow> = index.load("search", &keys.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(sorted(&found), expected);
+    let listed = rows.iter().filter(|row| row.book.as_ref().is_some_and(|book| book.retired == 0)).count();
+    let everything =
+        Request { text: "", filters: vec![], order: Order::Relevance, counted: vec![], after: None, limit: 100 };
+    assert_eq!(index.search(&everything).unwrap().total, listed as u64);
+    assert_eq!(index.parked("search").await.unwrap(), []);
 }
 
 /// Five books, each registered, revised and retired, and copies of each.
