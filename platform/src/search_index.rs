@@ -3,6 +3,7 @@
 //! A commit costs as much for one row as for a thousand, so rows wait for each other: up to half a second, or until
 //! somebody waits for them. Nothing is lost by a crash: what was not committed is read from the log again.
 
+mod alternatives;
 mod analysis;
 mod collect;
 mod highlight;
@@ -11,6 +12,7 @@ mod pending;
 mod plan;
 mod question;
 mod search;
+mod suggest;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -204,6 +206,9 @@ impl SearchIndex {
         if let Err(error) = self.commit().await {
             tracing::warn!(%error, "the search index does not keep its last events; it reads them again");
         }
+        // Whoever waits for room would wait for ever.
+        self.pending().close();
+        self.position.send_replace(self.position());
     }
 
     /// Commits all that is pending. Only [`Self::keep`] calls it, so that there is one commit at a time.

@@ -209,8 +209,9 @@ struct Cutter {
     run: Vec<Character>,
     /// What stands behind the compound so far, and may connect it with what comes, or end it.
     between: Option<char>,
-    /// `+` and `#` behind the last word: `C++`, `C#`.
+    /// `+` and `#` behind the last word, and where they end: `C++`, `C#`.
     tail: String,
+    tail_end: usize,
 }
 
 impl Cutter {
@@ -225,6 +226,7 @@ impl Cutter {
             // The run goes on.
         } else if matches!(character, '+' | '#') && self.between.is_none() && !self.compound.parts.is_empty() {
             self.tail.push(character);
+            self.tail_end = range.end;
         } else if connects(character) && self.between.is_none() && self.tail.is_empty() {
             self.close_run();
             self.between = Some(character);
@@ -271,7 +273,8 @@ impl Cutter {
         if compound.parts.len() > 1 || !tail.is_empty() {
             let text: String = compound.parts.iter().map(|part| part.text.as_str()).chain([tail.as_str()]).collect();
             let text = text.chars().take(WORD_CHARS).collect();
-            compound.joined = Some(Token { text, range: first.range.start..last.range.end + tail.len() });
+            let end = if tail.is_empty() { last.range.end } else { self.tail_end };
+            compound.joined = Some(Token { text, range: first.range.start..end });
         }
         self.pieces.push(Piece::Compound(compound));
     }
@@ -322,9 +325,9 @@ mod tests {
 
     #[test]
     fn every_piece_knows_where_it_stands() {
-        let text = "Café-Bar 书頁 C++!";
+        let text = "Café-Bar 书頁 C++! Ｃ＋＋ x㊎";
         let at: Vec<_> = pieces(text).iter().map(|piece| &text[piece.range()]).collect();
-        assert_eq!(at, ["Café-Bar", "书頁", "C++"]);
+        assert_eq!(at, ["Café-Bar", "书頁", "C++", "Ｃ＋＋", "x", "㊎"]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct Pending {
     rows: Rows,
     /// Rows that are being committed: until searches see them, they are read here.
     committing: Arc<Rows>,
+    /// Whether nothing will be committed any more.
+    closed: bool,
     /// Whether something is to be committed.
     dirty: bool,
     /// When the last commit began, of those that came to their end.
@@ -52,7 +54,7 @@ impl Commit {
 impl Pending {
     pub(super) fn new(checkpoints: BTreeMap<u16, Position>, parked: Vec<Parked>) -> Self {
         let (rows, committing) = (Rows::new(), Arc::default());
-        Self { checkpoints, parked, rows, committing, dirty: false, committed_at: None, waiting: BTreeMap::new() }
+        Self { checkpoints, parked, rows, committing, closed: false, dirty: false, committed_at: None, waiting: BTreeMap::new() }
     }
 
     /// How far everything is taken.
@@ -68,8 +70,14 @@ impl Pending {
         self.dirty.then(|| next.unwrap_or_else(Instant::now))
     }
 
+    /// Whether there is no room for more rows until these are committed.
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS
+        self.rows.len() >= ROWS && !self.closed
+    }
+
+    /// There will be no commit any more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
     }
 
     /// A row that is pending, or that it is no more; none if it is as it was committed.

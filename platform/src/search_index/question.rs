@@ -84,7 +84,9 @@ impl Question {
         let mut behind = 0;
         for piece in pieces {
             let range = piece.range();
-            let spaced = text[behind..range.start].contains(char::is_whitespace) || behind == 0;
+            // One character can be the end of one piece and the beginning of the next.
+            let between = text.get(behind..range.start).unwrap_or_default();
+            let spaced = between.contains(char::is_whitespace) || behind == 0;
             behind = range.end;
             match piece {
                 Piece::Compound(compound) => {

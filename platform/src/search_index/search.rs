@@ -1,26 +1,19 @@
 //! Searches: a question with filters and an order, answered page by page.
 
-use super::collect::{Best, Collected, Counts, Order, Rank, Sum, Sums};
+use super::collect::{Best, Collected, Counts, Order, Rank};
 use super::highlight::{Marker, escape};
 use super::plan::{Alike, Forgiving, Plan, constant, plan};
-use super::question::{Need, Question, What};
-use super::vocabulary::{self, Extent};
+use super::question::Question;
 use super::{SearchIndex, Snapshot};
 use crate::event_log::Position;
 use crate::view_store::StoreError;
-use std::collections::HashMap;
 use std::ops::Bound;
-use tantivy::collector::Count;
 use tantivy::query::{BooleanQuery, Occur, Query, RangeQuery, TermQuery};
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{DocAddress, TantivyDocument, TantivyError, Term};
 
 /// Fewer hits than this make a search look for words that are nearly those that were typed.
 const FEW: u64 = 1;
-
-/// Other questions that are offered where one finds nothing, and how many are tried for it.
-const ALTERNATIVES: usize = 5;
-const ALTERNATIVES_TRIED: usize = 40;
 
 /// What to search for.
 #[derive(Debug, Clone)]
@@ -209,151 +202,6 @@ impl SearchIndex {
             }
         }
         Ok(Hit { body, score, highlights })
-    }
-
-    /// Texts and names that a question, which may still be being typed, can be meant to become: those with the greatest
-    /// sum of the first tie first.
-    ///
-    /// Each of `offered` is a text, and the keyword that has its values as they are written.
-    pub fn suggest(
-        &self,
-        text: &str,
-        offered: &[(&'static str, &'static str)],
-        limit: usize,
-    ) -> Result<(Position, Vec<String>), StoreError> {
-        let snapshot = self.snapshot();
-        let question = Question::read(text);
-        let open = question.clone().open();
-        for (question, forgiving) in [(&question, Forgiving::Unknown), (&open, Forgiving::Unknown), (&open, Forgiving::All)] {
-            let mut suggestions: HashMap<String, Sum> = HashMap::new();
-            for (text, keyword) in offered {
-                let text = self.fields.text(text).expect("the layout has every text that is asked for");
-                let plan = plan(question, forgiving, &snapshot.searcher, &self.fields, std::slice::from_ref(text))?;
-                let Some(Plan { query, marker }) = plan else { continue };
-                let sums = Sums { keyword, number: self.layout.ties[0] };
-                // A document may have other names than the one that was found.
-                let found = snapshot.searcher.search(&query, &sums)?.into_iter();
-                for (value, sum) in found.filter(|(value, _)| marker.covers(value)) {
-                    let all = suggestions.entry(value).or_default();
-                    (all.sum, all.documents) = (all.sum + sum.sum, all.documents + sum.documents);
-                }
-            }
-            if !suggestions.is_empty() {
-                let mut suggestions: Vec<_> = suggestions.into_iter().collect();
-                suggestions.sort_by(|(text, sum), (other, other_sum)| {
-                    let by_sum = (other_sum.sum, other_sum.documents).cmp(&(sum.sum, sum.documents));
-                    by_sum.then_with(|| text.len().cmp(&other.len())).then_with(|| text.cmp(other))
-                });
-                suggestions.truncate(limit);
-                return Ok((snapshot.position, suggestions.into_iter().map(|(text, _)| text).collect()));
-            }
-        }
-        Ok((snapshot.position, Vec::new()))
-    }
-
-    /// Questions like one that finds nothing, each of which finds something.
-    fn alternatives(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request<'_>,
-        question: &Question,
-    ) -> Result<Vec<String>, StoreError> {
-        let mut tried = vec![Question::text(&question.needs)];
-        let mut alternatives = Vec::new();
-        for needs in self.likely(snapshot, request, question)? {
-            let text = Question::text(&needs);
-            if text.is_empty() || tried.contains(&text) {
-                continue;
-            }
-            if alternatives.len() >= ALTERNATIVES || tried.len() > ALTERNATIVES_TRIED {
-                break;
-            }
-            if self.finds(snapshot, &request.filters, &Question::read(&text))? {
-                alternatives.push(text.clone());
-            }
-            tried.push(text);
-        }
-        Ok(alternatives)
-    }
-
-    /// What may have been meant, the likeliest first.
-    fn likely(
-        &self,
-        snapshot: &Snapshot,
-        request: &Request<'_>,
-        question: &Question,
-    ) -> Result<Vec<Vec<Need>>, StoreError> {
-        let mut mended = Vec::new();
-        let mut known = Vec::new();
-        for need in &question.needs {
-            let alone = Question { needs: vec![need.clone()], asked: true, ..Question::default() };
-            if self.finds(snapshot, &request.filters, &alone)? {
-                known.push(need.clone());
-                mended.push(vec![need.clone()]);
-            } else {
-                mended.push(self.mended(snapshot, need)?);
-            }
-        }
-        let mut likely = Vec::new();
-        // Every word that nothing has replaced by the nearest one; then by the second nearest, and so on.
-        for nth in 0..ALTERNATIVES {
-            let choice = |words: &Vec<Need>| words.get(nth).or(words.last()).cloned();
-            likely.push(mended.iter().filter_map(choice).collect());
-        }
-        likely.push(known.clone());
-        for without in 0..known.len() {
-            let mut others = known.clone();
-            others.remove(without);
-            likely.push(others);
-        }
-        likely.extend(known.into_iter().map(|need| vec![need]));
-        Ok(likely)
-    }
-
-    /// A word that nothing has, mended: the nearest words, farther away than a search forgives; or two words that were
-    /// typed as one.
-    fn mended(&self, snapshot: &Snapshot, need: &Need) -> Result<Vec<Need>, StoreError> {
-        let (What::Word(compound) | What::Beginning(compound)) = &need.what else { return Ok(Vec::new()) };
-        let Some(word) = compound.joined.as_ref().or(compound.parts.first()).map(|word| word.text.as_str()) else {
-            return Ok(Vec::new());
-        };
-        let mut texts = Vec::new();
-        let digits = word.chars().any(char::is_numeric);
-        let distance = if digits { 0 } else { u8::from(word.len() >= 3) + u8::from(word.len() >= 4) };
-        if distance > 0 && word.len() <= 32 {
-            let mut near = Vec::new();
-            for text in &self.fields.texts {
-                near.extend(vocabulary::near(&snapshot.searcher, text.words, word, distance, Extent::Whole)?);
-            }
-            near.sort_by_key(|near| near.distance);
-            texts.extend(near.into_iter().map(|near| near.word).take(ALTERNATIVES));
-        }
-        if word.is_ascii() {
-            for at in 2..word.len().saturating_sub(1) {
-                let (first, second) = word.split_at(at);
-                let mut both_known = [false; 2];
-                for text in &self.fields.texts {
-                    both_known[0] |= vocabulary::has(&snapshot.searcher, text.words, first)?;
-                    both_known[1] |= vocabulary::has(&snapshot.searcher, text.words, second)?;
-                }
-                if both_known == [true; 2] {
-                    texts.push(format!("{first} {second}"));
-                }
-            }
-        }
-        Ok(texts.into_iter().map(|typed| Need { typed, ..need.clone() }).collect())
-    }
-
-    /// Whether a search would find anything.
-    fn finds(&self, snapshot: &Snapshot, filters: &[Filter], question: &Question) -> Result<bool, StoreError> {
-        for forgiving in [Forgiving::Unknown, Forgiving::All] {
-            if let Some(Plan { query, .. }) = self.query(snapshot, filters, question, forgiving)?
-                && snapshot.searcher.search(&query, &Count)? > 0
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 

@@ -522,6 +522,24 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
 }
 
 #[tokio::test]
+async fn there_is_room_for_so_many_rows_and_nobody_waits_for_room_when_the_index_is_stopped() {
+    let shelf = Shelf::new();
+    let many = |from: usize| (from..from + 20_000).map(|id| book(id, "Dune", "F"));
+    assert!(shelf.index.write("shelf", &change(0, 1, many(0))).await.unwrap());
+    let more = change(1, 2, many(20_000));
+    let waits = tokio::time::timeout(Duration::from_millis(50), shelf.index.write("shelf", &more)).await;
+    assert!(waits.is_err(), "until what is there is committed");
+    shelf.index.commit().await.unwrap();
+    assert!(shelf.index.write("shelf", &more).await.unwrap());
+    kept(&shelf, async || {}).await;
+    let late = [change(2, 3, many(40_000)), change(3, 4, many(60_000))];
+    for change in &late {
+        let written = tokio::time::timeout(Duration::from_secs(5), shelf.index.write("shelf", change));
+        assert!(written.await.expect("nobody commits any more").unwrap());
+    }
+}
+
+#[tokio::test]
 async fn an_index_that_is_stopped_keeps_what_it_has() {
     let shelf = Shelf::new();
     kept(&shelf, async || {
@@ -550,7 +568,7 @@ async fn rows_that_could_not_be_committed_are_committed_later() {
 fn anything() -> impl Strategy<Value = String> {
     let typed = prop::sample::select(vec![
         "AND", "OR", "NOT", "title:", "*", "?", "\"", "“", "”", "'", "~2", "^5", "(", ")", "[1 TO 2]", "\\", "\0", "hobbit",
-        "三体", "紅", "c++", "🙂", "e\u{301}", "\u{202e}", "978-0-306-40615-7", "-", "+", "&&", "<em>", " ",
+        "三体", "紅", "c++", "🙂", "e\u{301}", "\u{202e}", "978-0-306-40615-7", "-", "+", "&&", "<em>", " ", "＋", "Ｃ", "㏍", "㌀", "㎏書",
     ]);
     prop_oneof![
         3 => prop::collection::vec(typed, 0..12).prop_map(|parts| parts.concat()),
