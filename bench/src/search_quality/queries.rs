@@ -94,7 +94,7 @@ pub(crate) struct Query {
     pub(crate) typed: String,
     /// The book that it was made from.
     pub(crate) book: usize,
-    /// That one and all others of its work.
+    /// That one and all others of its work; of a number that one only.
     pub(crate) relevant: HashSet<usize>,
     half: Half,
 }
@@ -118,7 +118,9 @@ impl Judged {
             });
             for (place, (book, typed)) in made.take(kind.share(queries)).enumerate() {
                 let half = if place % 2 == 0 { Half::Tune } else { Half::Report };
-                drawn.push(Query { kind, typed, book, relevant: library.editions(book), half });
+                // A number names one edition.
+                let relevant = if kind == Kind::Isbn { HashSet::from([book]) } else { library.editions(book) };
+                drawn.push(Query { kind, typed, book, relevant, half });
             }
         }
         Self(drawn)
