@@ -5,6 +5,8 @@
 mod append;
 mod file_log;
 mod retail;
+mod search_quality;
+mod server;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,6 +50,21 @@ enum What {
         #[arg(long)]
         url: Option<String>,
     },
+    /// How well books are found that somebody has in mind, beside SQLite FTS5 and, where it is at hand, Postgres.
+    SearchQuality {
+        /// Queries of each kind; half of them are for tuning.
+        #[arg(long, default_value_t = 200)]
+        queries: usize,
+        /// Which half to ask.
+        #[arg(long, value_enum, default_value = "report")]
+        half: search_quality::Half,
+        /// Print so many queries of each kind that did not have their book first.
+        #[arg(long, default_value_t = 0)]
+        misses: usize,
+        /// A server that runs already and holds these books and no others. Without it, one is started.
+        #[arg(long)]
+        url: Option<String>,
+    },
 }
 
 #[tokio::main]
@@ -60,6 +77,11 @@ async fn main() -> anyhow::Result<()> {
             let own = std::env::current_exe()?;
             let binary = own.with_file_name("colophon");
             retail::run(&binary, &directory, &retail::Options { stock_percent, clients, invoices, url }).await
+        }
+        What::SearchQuality { queries, half, misses, url } => {
+            let binary = std::env::current_exe()?.with_file_name("colophon");
+            let options = search_quality::Options { queries, half, misses, url };
+            search_quality::run(&binary, &directory, &options).await
         }
     }
 }

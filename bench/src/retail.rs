@@ -21,7 +21,6 @@ mod ledger;
 mod queue;
 mod recount;
 mod replay;
-mod server;
 mod tally;
 
 use anyhow::{Context, anyhow, bail};
@@ -29,7 +28,7 @@ use client::Client;
 use file::{Product, Retail};
 use ledger::Book;
 use recount::Recount;
-use server::Server;
+use crate::server::{self, Server};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

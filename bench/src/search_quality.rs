@@ -34,7 +34,7 @@ mod sqlite;
 mod table;
 mod words;
 
-use crate::retail::server::{self, Server};
+use crate::server::{self, Server};
 use anyhow::Context;
 use clap::ValueEnum;
 use colophon::Colophon;

@@ -13,7 +13,8 @@ const TABLE: &str = "CREATE TEMPORARY TABLE books (
     simple tsvector GENERATED ALWAYS AS
         (setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', authors), 'B')) STORED)";
 
-/// Books with few trigrams of the query are not worth comparing; the extension's own threshold, 0.6, loses typos and the other script.
+/// Books with few trigrams of the query are not worth comparing; but the extension's own threshold, 0.6, loses typos and
+/// the other script.
 const SIMILAR: [&str; 3] = [
     "CREATE INDEX ON books USING gin ((title || ' ' || authors) gin_trgm_ops)",
     "SET pg_trgm.word_similarity_threshold = 0.15",

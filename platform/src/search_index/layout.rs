@@ -33,7 +33,7 @@ pub enum Kind {
         /// How much a hit counts, among the fields.
         weight: f32,
     },
-    /// As a whole, ahead of everything else: letters and digits, in lower case.
+    /// As a whole, in whatever case, ahead of everything else: letters and digits.
     Code,
     /// As a whole, as it is written; can be filtered by and counted.
     Keyword,
@@ -133,9 +133,14 @@ impl Layout {
             document.add_i64(fields.named(name), number);
         }
         for (name, values) in described.texts {
-            match fields.text(name) {
-                Some(text) => values.iter().for_each(|value| add_text(&mut document, text, value)),
-                None => values.iter().for_each(|value| document.add_text(fields.named(name), value)),
+            for value in &values {
+                match fields.text(name) {
+                    Some(text) => add_text(&mut document, text, value),
+                    None if fields.codes.contains(&fields.named(name)) => {
+                        document.add_text(fields.named(name), value.to_ascii_lowercase());
+                    }
+                    None => document.add_text(fields.named(name), value),
+                }
             }
         }
         Ok(document)

@@ -228,6 +228,12 @@ async fn codes_are_found_first_however_they_are_written() {
         assert_eq!(shelf.places(text).first(), Some(&1), "{text}");
     }
     assert_eq!(shelf.places("9780306406157"), [1, 2]);
+    let mut crossed = book(3, "Three", "Cy");
+    crossed["code"] = json!(["080442957X"]);
+    shelf.put([crossed]).await;
+    for text in ["0-8044-2957-X", "080442957x", "0 8044 2957 X"] {
+        assert_eq!(shelf.places(text), [3], "{text}");
+    }
     assert_eq!(shelf.places("030640615"), Vec::<usize>::new(), "a part of a code is none");
 }
 
