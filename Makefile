@@ -1,6 +1,6 @@
 # What to do with the project; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit simulate lint-strict deny bench-append bench-retail
+.PHONY: help run test test-unit simulate lint-strict deny bench-search bench-search-quality bench-append bench-retail
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,14 @@ lint-strict: ## Check format and lints; every warning is an error
 deny: ## Check licences, advisories and sources of dependencies (installs cargo-deny into target/)
 	cargo install --locked --root target/tools cargo-deny
 	target/tools/bin/cargo-deny check
+
+bench-search: ## How long searches take, over HTTP and beside bare tantivy
+	cargo build --locked --release --package server --package bench
+	target/release/bench search
+
+bench-search-quality: ## How well books are found, beside SQLite FTS5 and Postgres
+	cargo build --locked --release --package server --package bench
+	target/release/bench search-quality
 
 bench-append: ## Durable appends per second, beside group commit to a plain file
 	cargo run --locked --release --package bench -- append

@@ -50,6 +50,12 @@ enum What {
         #[arg(long)]
         url: Option<String>,
     },
+    /// How long searches take: over HTTP, and in the index beside bare tantivy on the same documents and queries.
+    Search {
+        /// Queries of each kind.
+        #[arg(long, default_value_t = 100)]
+        queries: usize,
+    },
     /// How well books are found that somebody has in mind, beside SQLite FTS5 and, where it is at hand, Postgres.
     SearchQuality {
         /// Queries of each kind; half of them are for tuning.
@@ -77,6 +83,10 @@ async fn main() -> anyhow::Result<()> {
             let own = std::env::current_exe()?;
             let binary = own.with_file_name("colophon");
             retail::run(&binary, &directory, &retail::Options { stock_percent, clients, invoices, url }).await
+        }
+        What::Search { queries } => {
+            let binary = std::env::current_exe()?.with_file_name("colophon");
+            search_quality::speed::run(&binary, &directory, rounds, queries).await
         }
         What::SearchQuality { queries, half, misses, url } => {
             let binary = std::env::current_exe()?.with_file_name("colophon");

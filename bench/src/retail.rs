@@ -23,12 +23,12 @@ mod recount;
 mod replay;
 mod tally;
 
+use crate::server::{self, Server};
 use anyhow::{Context, anyhow, bail};
 use client::Client;
 use file::{Product, Retail};
 use ledger::Book;
 use recount::Recount;
-use crate::server::{self, Server};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -30,6 +30,7 @@ mod peers;
 mod pieces;
 mod postgres;
 mod queries;
+pub(crate) mod speed;
 mod sqlite;
 mod table;
 mod words;
@@ -78,23 +79,33 @@ pub(crate) async fn run(binary: &Path, directory: &Path, options: &Options) -> a
     if let Some(url) = &options.url {
         return compare(url, &last_isbn, options).await;
     }
-
     let home = fresh.path().join("data");
-    let server = Server::start(binary, &home, &directory.join("search-quality-server.log"))?;
-    // Before the import: a server without search should not make anybody wait for it.
-    Colophon::new(server.url())?.search("anything").await?;
-    server::import(binary, &home, "books", &data.join("goodbooks10k_books.csv.gz"))?;
-    server::import(binary, &home, "books", &chinese)?;
+    let server = filled(binary, &home, &data, &chinese, &directory.join("search-quality-server.log")).await?;
     compare(server.url(), &last_isbn, options).await?;
     server.stop()
 }
 
-async fn compare(url: &str, last_isbn: &str, options: &Options) -> anyhow::Result<()> {
-    let server = Colophon::new(url)?;
+/// A server with the books of both files.
+async fn filled(binary: &Path, home: &Path, data: &Path, chinese: &Path, log: &Path) -> anyhow::Result<Server> {
+    let server = Server::start(binary, home, log)?;
+    // Before the import: a server without search should not make anybody wait for it.
+    Colophon::new(server.url())?.search("anything").await?;
+    server::import(binary, home, "books", &data.join("goodbooks10k_books.csv.gz"))?;
+    server::import(binary, home, "books", chinese)?;
+    Ok(server)
+}
+
+/// Its books, once it finds all of them.
+async fn books(server: &Colophon, last_isbn: &str) -> anyhow::Result<Library> {
     let library = Library::new(server.books(last_isbn).await?)?;
     server.wait_until_found(&library.books).await?;
     println!("{} books of {} works", library.books.len(), library.works);
+    Ok(library)
+}
 
+async fn compare(url: &str, last_isbn: &str, options: &Options) -> anyhow::Result<()> {
+    let server = Colophon::new(url)?;
+    let library = books(&server, last_isbn).await?;
     let judged = Judged::draw(&library, options.queries);
     let mut table = Table::new(&library, &judged, options.half);
     table.add("Colophon", &Engine::Colophon(server)).await.context("Colophon")?;

@@ -27,8 +27,8 @@ use crate::event_log::{LogId, Position};
 use crate::view_store::{Change, Key, Parked, Source, StoreError, ViewStore};
 use layout::Fields;
 use pending::{Commit, Pending};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -221,7 +221,8 @@ impl SearchIndex {
         match written {
             Ok(searcher) => {
                 let position = commit.position();
-                *self.snapshot.write().expect("nothing panics while it holds the snapshot") = Snapshot { searcher, position };
+                *self.snapshot.write().expect("nothing panics while it holds the snapshot") =
+                    Snapshot { searcher, position };
                 self.pending().end(began_at);
                 self.position.send_replace(position);
                 metrics::counter!("search_commits_total").increment(1);
@@ -253,7 +254,8 @@ impl SearchIndex {
                 writer.add_document(self.layout.document(&self.fields, row)?)?;
             }
         }
-        let parked = commit.parked.iter().map(|parked| (parked.stream.clone(), parked.position.0, parked.reason.clone()));
+        let parked =
+            commit.parked.iter().map(|parked| (parked.stream.clone(), parked.position.0, parked.reason.clone()));
         let payload = Payload {
             log: self.log.0,
             shape: self.layout.shape(),

@@ -7,8 +7,8 @@ use domain::book::isbn::Isbn;
 use platform::search_index::{Described, Kind, Layout};
 use platform::view_store::Key;
 use schemas::stream::Owner;
-use schemas::views::search::{SearchRow, field};
 use schemas::views::Row;
+use schemas::views::search::{SearchRow, field};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -118,8 +118,8 @@ mod tests {
     use domain::order::settlement::PaymentId;
     use domain::order::{Event as OrderEvent, Happening, OrderId, Status};
     use domain::{Event, book};
-    use platform::seam::Timestamp;
     use platform::event_log::{BodyHash, CommandId, Envelope, EventId, Position, RecordedEvent, Revision, StreamId};
+    use platform::seam::Timestamp;
     use uuid::Uuid;
 
     fn recorded() -> RecordedEvent {

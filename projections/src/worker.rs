@@ -86,8 +86,10 @@ impl<S: ViewStore> Worker<S> {
                 } else {
                     // Another worker has this partition too, and was first. The checkpoint decides between the two.
                     tracing::warn!(view, partition = number, "another worker moved the checkpoint; reading it again");
-                    *partition =
-                        self::partitions(self.store.as_ref(), view).await?.remove(&number).expect("it was there before");
+                    *partition = self::partitions(self.store.as_ref(), view)
+                        .await?
+                        .remove(&number)
+                        .expect("it was there before");
                 }
             }
         }

@@ -137,7 +137,13 @@ impl Asked {
             filters.push(Filter::Between(field::PRICE, from, to));
         }
         let after = given_cursor(query.cursor.as_deref(), Place::from_bytes)?;
-        Ok(Self { filters, order, after, limit: judged(query.limit, LIMIT_DEFAULT)?, with_currency: currency.is_some() })
+        Ok(Self {
+            filters,
+            order,
+            after,
+            limit: judged(query.limit, LIMIT_DEFAULT)?,
+            with_currency: currency.is_some(),
+        })
     }
 
     fn request<'a>(&self, text: &'a str) -> Request<'a> {

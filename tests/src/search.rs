@@ -174,8 +174,24 @@ async fn what_is_typed_is_never_wrong_and_what_else_is_asked_may_be() {
     colophon.get_at("/v1/search", position).await;
     let (letters, words, characters) = ("a".repeat(5_000), "daughter ".repeat(555), "書".repeat(5_000));
     for text in [
-        "AND", "OR NOT", "title:", "*", "?", "\"", "“", "(", "[1 TO 2]", "a\\", "\0", "🙂", "'; DROP TABLE", "%", "&q=x",
-        letters.as_str(), words.as_str(), characters.as_str(),
+        "AND",
+        "OR NOT",
+        "title:",
+        "*",
+        "?",
+        "\"",
+        "“",
+        "(",
+        "[1 TO 2]",
+        "a\\",
+        "\0",
+        "🙂",
+        "'; DROP TABLE",
+        "%",
+        "&q=x",
+        letters.as_str(),
+        words.as_str(),
+        characters.as_str(),
     ] {
         for path in ["/v1/search", "/v1/suggestions"] {
             let found = answer(colophon.anonymous(Method::GET, path).query(&[("q", text)])).await;
@@ -183,8 +199,16 @@ async fn what_is_typed_is_never_wrong_and_what_else_is_asked_may_be() {
         }
     }
     for query in [
-        "sort=best", "limit=0", "limit=101", "limit=x", "cursor=x", "cursor=AAAAAAAAAAA", "price_min=-1", "price_max=1.5",
-        "price_min=99999999999999999999", "price_min=%2B1",
+        "sort=best",
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=x",
+        "cursor=AAAAAAAAAAA",
+        "price_min=-1",
+        "price_max=1.5",
+        "price_min=99999999999999999999",
+        "price_min=%2B1",
     ] {
         let refused = colophon.get(&format!("/v1/search?{query}")).await;
         assert_eq!(refused.problem(), (400, "malformed".to_owned()), "{query}");
@@ -249,7 +273,9 @@ async fn hits_are_neither_repeated_nor_dropped_while_books_are_added() {
     let (mut seen, mut cursor, mut next) = (Vec::new(), String::new(), 100);
     loop {
         let page = colophon.get_at(&format!("/v1/search?q=tome&limit=7&cursor={cursor}"), position).await.json();
-        seen.extend(page["hits"].as_array().unwrap().iter().map(|hit| hit["book"]["isbn"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["hits"].as_array().unwrap().iter().map(|hit| hit["book"]["isbn"].as_str().unwrap().to_owned()),
+        );
         let Value::String(next_cursor) = &page["next_cursor"] else { break };
         cursor.clone_from(next_cursor);
         for _ in 0..3 {

@@ -86,10 +86,9 @@ impl SearchIndex {
         let digits = word.chars().any(char::is_numeric);
         let distance = if digits { 0 } else { u8::from(word.len() >= 3) + u8::from(word.len() >= 4) };
         if distance > 0 && word.len() <= MENDED_LETTERS {
-            let mut near = Vec::new();
-            for text in &self.fields.texts {
-                near.extend(vocabulary::near(&snapshot.searcher, text.words, word, distance, Extent::Whole)?);
-            }
+            let fields: Vec<_> = self.fields.texts.iter().map(|text| text.words).collect();
+            let near = vocabulary::near(&snapshot.searcher, &fields, word, distance, Extent::Whole)?;
+            let mut near = near.concat();
             near.sort_by_key(|near| near.distance);
             texts.extend(near.into_iter().map(|near| near.word).take(OFFERED));
         }

@@ -306,7 +306,10 @@ mod tests {
         assert_eq!(cut("The Hobbit, or There"), ["the", "hobbit", "or", "there"]);
         assert_eq!(cut("García Márquez: Ænima Straße"), ["garcia", "marquez", "aenima", "strasse"]);
         assert_eq!(cut("e\u{301}te\u{301} İstanbul ＡＢＣ１ ﬁn"), ["ete", "istanbul", "abc1", "fin"]);
-        assert_eq!(cut("O'Brien Spider-Man J.R.R. AT&T"), ["o brien=obrien", "spider man=spiderman", "j r r=jrr", "at t=att"]);
+        assert_eq!(
+            cut("O'Brien Spider-Man J.R.R. AT&T"),
+            ["o brien=obrien", "spider man=spiderman", "j r r=jrr", "at t=att"]
+        );
         assert_eq!(cut("C++ and C# or a+b ++ #1"), ["c=c++", "and", "c=c#", "or", "a b=ab", "1"]);
         assert_eq!(cut("well -- done- - 'tis"), ["well", "done", "tis"]);
         assert_eq!(cut("Чайка Ἰλιάς"), ["чаика", "ιλιας"]);
@@ -351,6 +354,10 @@ mod tests {
     fn what_is_long_is_bounded() {
         let Some(Piece::Compound(word)) = pieces(&"a".repeat(5_000)).pop() else { panic!("one word") };
         assert_eq!((word.parts[0].text.len(), word.parts[0].range.clone()), (WORD_CHARS, 0..5_000));
-        assert!(pieces(&"a-".repeat(2_500)).iter().all(|piece| matches!(piece, Piece::Compound(word) if word.parts.len() <= PARTS)));
+        assert!(
+            pieces(&"a-".repeat(2_500))
+                .iter()
+                .all(|piece| matches!(piece, Piece::Compound(word) if word.parts.len() <= PARTS))
+        );
     }
 }

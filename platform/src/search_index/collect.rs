@@ -139,7 +139,8 @@ impl SegmentCollector for BestOfSegment {
 
     fn harvest(self) -> tantivy::Result<Collected> {
         let best = self.best.into_iter().map(|Reverse((rank, score, at))| (rank, f32::from_bits(score), at)).collect();
-        let counts = self.counted.into_iter().map(|(column, counts)| named(column, counts)).collect::<tantivy::Result<_>>()?;
+        let counts =
+            self.counted.into_iter().map(|(column, counts)| named(column, counts)).collect::<tantivy::Result<_>>()?;
         Ok(Collected { total: self.total, best, counts })
     }
 }
@@ -195,7 +196,11 @@ impl Collector for Sums {
 
     fn for_segment(&self, _: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SumsOfSegment> {
         let columns = reader.fast_fields();
-        Ok(SumsOfSegment { keyword: columns.str(self.keyword)?, number: columns.i64(self.number)?, sums: HashMap::new() })
+        Ok(SumsOfSegment {
+            keyword: columns.str(self.keyword)?,
+            number: columns.i64(self.number)?,
+            sums: HashMap::new(),
+        })
     }
 
     fn requires_scoring(&self) -> bool {

@@ -147,7 +147,10 @@ mod tests {
     fn joined_words_are_marked_as_one_and_overlapping_runs_too() {
         assert_eq!(marker(&["obrien"], &[], &[]).mark("Pat O'Brien").as_deref(), Some("Pat <em>O&#39;Brien</em>"));
         assert_eq!(marker(&["spiderman", "man"], &[], &[]).mark("Spider-Man").as_deref(), Some("<em>Spider-Man</em>"));
-        assert_eq!(marker(&[], &[], &["人工", "工智能"]).mark("論人工智能史").as_deref(), Some("論<em>人工智能</em>史"));
+        assert_eq!(
+            marker(&[], &[], &["人工", "工智能"]).mark("論人工智能史").as_deref(),
+            Some("論<em>人工智能</em>史")
+        );
         assert_eq!(marker(&[], &[], &["书"]).mark("書與書").as_deref(), Some("<em>書</em>與<em>書</em>"));
     }
 

@@ -173,7 +173,8 @@ impl Fields {
 }
 
 fn text(schema: &mut SchemaBuilder, name: &'static str, weight: f32) -> TextFields {
-    let indexed = |option| TextOptions::default().set_indexing_options(TextFieldIndexing::default().set_index_option(option));
+    let indexed =
+        |option| TextOptions::default().set_indexing_options(TextFieldIndexing::default().set_index_option(option));
     let with_places = indexed(IndexRecordOption::WithFreqsAndPositions);
     TextFields {
         name,

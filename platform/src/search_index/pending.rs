@@ -54,7 +54,16 @@ impl Commit {
 impl Pending {
     pub(super) fn new(checkpoints: BTreeMap<u16, Position>, parked: Vec<Parked>) -> Self {
         let (rows, committing) = (Rows::new(), Arc::default());
-        Self { checkpoints, parked, rows, committing, closed: false, dirty: false, committed_at: None, waiting: BTreeMap::new() }
+        Self {
+            checkpoints,
+            parked,
+            rows,
+            committing,
+            closed: false,
+            dirty: false,
+            committed_at: None,
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// How far everything is taken.

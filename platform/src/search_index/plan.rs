@@ -8,7 +8,7 @@ use super::analysis::{self, Compound, Piece, needs_no_spaces};
 use super::highlight::{Marker, Wanted};
 use super::layout::{Fields, TextFields};
 use super::question::{Need, Question, What};
-use super::vocabulary::{self, Extent, forgiven};
+use super::vocabulary::{self, Extent, Near, forgiven};
 use tantivy::query::{
     Bm25StatisticsProvider, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur,
     PhraseQuery, Query, TermQuery,
@@ -136,22 +136,21 @@ impl Planner<'_> {
         if extent == Extent::Beginning {
             wanted.beginnings.push(word.to_owned());
         }
+        let fields: Vec<Field> = self.texts.iter().map(|text| text.words).collect();
+        let mut near = match mistakes {
+            0 => Vec::new(),
+            _ => vocabulary::near(self.searcher, &fields, word, mistakes, extent)?,
+        }
+        .into_iter();
         let mut found = self.in_texts(|text| {
             let mut ways = vec![term(text.words, word), boosted(term(text.stems, &stem), STEM)];
             if extent == Extent::Beginning {
                 ways.push(beginning(text.words, word, BEGINNING));
             }
-            if mistakes > 0 {
-                for near in vocabulary::near(self.searcher, text.words, word, mistakes, Extent::Whole)? {
-                    ways.push(boosted(term(text.words, &near.word), MISTAKEN[usize::from(near.distance) - 1]));
-                    wanted.words.insert(near.word);
-                }
-            }
-            if mistakes > 0 && extent == Extent::Beginning {
-                for near in vocabulary::near(self.searcher, text.words, word, mistakes, extent)? {
-                    ways.push(boosted(term(text.words, &near.word), BEGINNING_MISTAKEN));
-                    wanted.words.insert(near.word);
-                }
+            for Near { word, distance, .. } in near.next().unwrap_or_default() {
+                let counts = distance.map_or(BEGINNING_MISTAKEN, |distance| MISTAKEN[usize::from(distance) - 1]);
+                ways.push(boosted(term(text.words, &word), counts));
+                wanted.words.insert(word);
             }
             Ok(best(ways))
         })?;
@@ -182,7 +181,10 @@ impl Planner<'_> {
     }
 
     /// What is found in any of the texts, and counts as much as the text does.
-    fn in_texts(&self, mut find: impl FnMut(&TextFields) -> Result<Clause, TantivyError>) -> Result<Clause, TantivyError> {
+    fn in_texts(
+        &self,
+        mut find: impl FnMut(&TextFields) -> Result<Clause, TantivyError>,
+    ) -> Result<Clause, TantivyError> {
         let weighed = |text| Ok(boosted(find(text)?, text.weight));
         Ok(best(self.texts.iter().map(weighed).collect::<Result<_, TantivyError>>()?))
     }

@@ -10,8 +10,8 @@ const NEEDS: usize = 32;
 
 /// Words that are found in so many texts that a text without them may be meant just as well.
 const COMMON: [&str; 27] = [
-    "a", "an", "and", "as", "at", "by", "de", "der", "die", "for", "from", "in", "is", "la", "le", "of", "on", "or", "s",
-    "the", "to", "und", "with", "的", "之", "与", "和",
+    "a", "an", "and", "as", "at", "by", "de", "der", "die", "for", "from", "in", "is", "la", "le", "of", "on", "or",
+    "s", "the", "to", "und", "with", "的", "之", "与", "和",
 ];
 
 /// What has to be found.
@@ -90,7 +90,8 @@ impl Question {
             behind = range.end;
             match piece {
                 Piece::Compound(compound) => {
-                    let optional = matches!(compound.parts.as_slice(), [Token { text, .. }] if COMMON.contains(&text.as_str()));
+                    let optional =
+                        matches!(compound.parts.as_slice(), [Token { text, .. }] if COMMON.contains(&text.as_str()));
                     let typed = text[range].to_owned();
                     self.needs.push(Need { what: What::Word(compound), typed, glued: !spaced, optional });
                 }
@@ -159,7 +160,8 @@ fn quotes(text: &str) -> Vec<(bool, &str)> {
 /// Ten or thirteen digits with hyphens and spaces, of ten the last perhaps an X, are a code as a whole.
 fn code(text: &str) -> Option<String> {
     let dashes = |character: &char| matches!(character, '-' | '‐' | '‑' | '–' | '—') || character.is_whitespace();
-    let code: String = text.chars().filter(|character| !dashes(character)).map(|character| character.to_ascii_lowercase()).collect();
+    let code: String =
+        text.chars().filter(|character| !dashes(character)).map(|character| character.to_ascii_lowercase()).collect();
     let digits = code.strip_suffix('x').unwrap_or(&code);
     (matches!(code.len(), 10 | 13) && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
 }

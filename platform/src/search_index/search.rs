@@ -10,7 +10,7 @@ use crate::view_store::StoreError;
 use std::ops::Bound;
 use tantivy::query::{BooleanQuery, Occur, Query, RangeQuery, TermQuery};
 use tantivy::schema::{IndexRecordOption, Value};
-use tantivy::{DocAddress, TantivyDocument, TantivyError, Term};
+use tantivy::{DocAddress, Searcher, TantivyDocument, TantivyError, Term};
 
 /// Fewer hits than this make a search look for words that are nearly those that were typed.
 const FEW: u64 = 1;
@@ -122,7 +122,23 @@ impl SearchIndex {
         if collected.total == 0 && request.after.is_none() {
             alternatives = self.alternatives(&snapshot, request, &question)?;
         }
-        Ok(Found { position: snapshot.position, hits, total: collected.total, counts: collected.counts, next, alternatives })
+        Ok(Found {
+            position: snapshot.position,
+            hits,
+            total: collected.total,
+            counts: collected.counts,
+            next,
+            alternatives,
+        })
+    }
+
+    /// The query that a search comes to, and the documents that it is asked of: for whoever measures searches.
+    pub fn query_of(&self, request: &Request<'_>) -> Result<Option<(Searcher, Box<dyn Query>)>, StoreError> {
+        let (snapshot, question) = (self.snapshot(), Question::read(request.text));
+        let found = self.answer(&snapshot, request, &question, Forgiving::Unknown)?.collected.total;
+        let forgiving = if found < FEW { Forgiving::All } else { Forgiving::Unknown };
+        let plan = self.query(&snapshot, &request.filters, &question, forgiving)?;
+        Ok(plan.map(|Plan { query, .. }| (snapshot.searcher, query)))
     }
 
     fn answer(

@@ -22,7 +22,9 @@ impl SearchIndex {
         let snapshot = self.snapshot();
         let question = Question::read(text);
         let open = question.clone().open();
-        for (question, forgiving) in [(&question, Forgiving::Unknown), (&open, Forgiving::Unknown), (&open, Forgiving::All)] {
+        for (question, forgiving) in
+            [(&question, Forgiving::Unknown), (&open, Forgiving::Unknown), (&open, Forgiving::All)]
+        {
             let mut suggestions: HashMap<String, Sum> = HashMap::new();
             for (text, keyword) in offered {
                 let text = self.fields.text(text).expect("the layout has every text that is asked for");

@@ -461,7 +461,8 @@ async fn an_index_that_does_not_fit_begins_anew() {
 async fn a_damaged_index_begins_anew_and_never_serves_what_was_not_written() {
     let files = |shelf: &Shelf| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(shelf.directory.path().join("index")).unwrap();
-        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.metadata().unwrap().len() > 0).collect();
+        let mut files: Vec<_> =
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.metadata().unwrap().len() > 0).collect();
         files.sort();
         files
     };
@@ -573,8 +574,41 @@ async fn rows_that_could_not_be_committed_are_committed_later() {
 
 fn anything() -> impl Strategy<Value = String> {
     let typed = prop::sample::select(vec![
-        "AND", "OR", "NOT", "title:", "*", "?", "\"", "“", "”", "'", "~2", "^5", "(", ")", "[1 TO 2]", "\\", "\0", "hobbit",
-        "三体", "紅", "c++", "🙂", "e\u{301}", "\u{202e}", "978-0-306-40615-7", "-", "+", "&&", "<em>", " ", "＋", "Ｃ", "㏍", "㌀", "㎏書",
+        "AND",
+        "OR",
+        "NOT",
+        "title:",
+        "*",
+        "?",
+        "\"",
+        "“",
+        "”",
+        "'",
+        "~2",
+        "^5",
+        "(",
+        ")",
+        "[1 TO 2]",
+        "\\",
+        "\0",
+        "hobbit",
+        "三体",
+        "紅",
+        "c++",
+        "🙂",
+        "e\u{301}",
+        "\u{202e}",
+        "978-0-306-40615-7",
+        "-",
+        "+",
+        "&&",
+        "<em>",
+        " ",
+        "＋",
+        "Ｃ",
+        "㏍",
+        "㌀",
+        "㎏書",
     ]);
     prop_oneof![
         3 => prop::collection::vec(typed, 0..12).prop_map(|parts| parts.concat()),
@@ -604,7 +638,14 @@ proptest! {
 async fn long_questions_are_bounded() {
     let shelf = Shelf::of(ENGLISH).await;
     let begin = std::time::Instant::now();
-    for text in ["a".repeat(5_000), "hobbit ".repeat(700), "书".repeat(5_000), "x-".repeat(2_500), "\"".repeat(5_000), "qwertyuiop ".repeat(450)] {
+    for text in [
+        "a".repeat(5_000),
+        "hobbit ".repeat(700),
+        "书".repeat(5_000),
+        "x-".repeat(2_500),
+        "\"".repeat(5_000),
+        "qwertyuiop ".repeat(450),
+    ] {
         shelf.find(&text);
     }
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());

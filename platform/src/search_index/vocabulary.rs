@@ -1,7 +1,8 @@
 //! The words that an index holds: whether it has one, and which are near to one.
 
-use std::collections::BTreeMap;
-use tantivy::query::FuzzyTermQuery;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use tantivy::query::{DfaWrapper, FuzzyTermQuery};
 use tantivy::schema::Field;
 use tantivy::{Searcher, TantivyError, Term};
 
@@ -45,51 +46,63 @@ pub(super) fn has(searcher: &Searcher, field: Field, word: &str) -> Result<bool,
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Near {
     pub(super) word: String,
-    /// How many mistakes are between them.
-    pub(super) distance: u8,
+    /// How many mistakes are between them; none if only its beginning is near.
+    pub(super) distance: Option<u8>,
     /// In how many documents it is.
     documents: u32,
 }
 
-/// What is near: words as a whole, or words that begin nearly so.
+/// What is near: words as a whole, or words that begin nearly so, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
     Beginning,
 }
 
-/// Words at most `distance` (1 or 2) mistakes away from `word`.
+/// Words of each field that are at most `distance` (1 or 2) mistakes away from `word`, the nearest first.
 pub(super) fn near(
+    searcher: &Searcher,
+    fields: &[Field],
+    word: &str,
+    distance: u8,
+    extent: Extent,
+) -> Result<Vec<Vec<Near>>, TantivyError> {
+    let Some(any) = fields.first() else { return Ok(Vec::new()) };
+    let term = Term::from_field_text(*any, word);
+    let automaton = match extent {
+        Extent::Whole => FuzzyTermQuery::new(term, distance, true).automaton()?,
+        Extent::Beginning => FuzzyTermQuery::new_prefix(term, distance, true).automaton()?,
+    };
+    fields.iter().map(|field| near_in(searcher, *field, word, distance, &automaton)).collect()
+}
+
+fn near_in(
     searcher: &Searcher,
     field: Field,
     word: &str,
     distance: u8,
-    extent: Extent,
+    automaton: &DfaWrapper,
 ) -> Result<Vec<Near>, TantivyError> {
-    let mut found: BTreeMap<String, (u8, u32)> = BTreeMap::new();
-    for mistakes in 1..=distance {
-        let term = || Term::from_field_text(field, word);
-        let automaton = || match extent {
-            Extent::Whole => FuzzyTermQuery::new(term(), mistakes, true).automaton(),
-            Extent::Beginning => FuzzyTermQuery::new_prefix(term(), mistakes, true).automaton(),
-        };
-        for segment in searcher.segment_readers() {
-            let index = segment.inverted_index(field)?;
-            let mut words = index.terms().search(automaton()?).into_stream()?;
-            while let Some((near, info)) = words.next() {
-                let Ok(near) = std::str::from_utf8(near) else { continue };
-                if near != word {
-                    let (at, documents) = found.entry(near.to_owned()).or_insert((mistakes, 0));
-                    if *at == mistakes {
-                        *documents += info.doc_freq;
-                    }
-                }
+    let mut found: HashMap<String, u32> = HashMap::new();
+    for segment in searcher.segment_readers() {
+        let index = segment.inverted_index(field)?;
+        let mut words = index.terms().search(automaton).into_stream()?;
+        while let Some((near, info)) = words.next() {
+            match std::str::from_utf8(near) {
+                Ok(near) if near != word => *found.entry(near.to_owned()).or_default() += info.doc_freq,
+                _ => {}
             }
         }
     }
-    let near = |(word, (distance, documents))| Near { word, distance, documents };
+    let near = |(near, documents): (String, u32)| {
+        let mistakes = u8::try_from(strsim::osa_distance(word, &near)).ok();
+        Near { distance: mistakes.filter(|mistakes| *mistakes <= distance), word: near, documents }
+    };
     let mut found: Vec<_> = found.into_iter().map(near).collect();
-    found.sort_by_key(|near| (near.distance, std::cmp::Reverse(near.documents)));
+    found.sort_by(|one, other| {
+        let rank = |near: &Near| (near.distance.unwrap_or(u8::MAX), Reverse(near.documents));
+        rank(one).cmp(&rank(other)).then_with(|| one.word.cmp(&other.word))
+    });
     found.truncate(NEAR);
     Ok(found)
 }
@@ -100,7 +113,8 @@ mod tests {
 
     #[test]
     fn longer_words_are_forgiven_more_and_numbers_nothing() {
-        for (word, mistakes) in [("dun", 0), ("dune", 1), ("foundat", 1), ("foundati", 2), ("1984", 0), ("catch22", 0)] {
+        for (word, mistakes) in [("dun", 0), ("dune", 1), ("foundat", 1), ("foundati", 2), ("1984", 0), ("catch22", 0)]
+        {
             assert_eq!(forgiven(word), mistakes, "{word}");
         }
         assert_eq!(forgiven(&"a".repeat(33)), 0);

@@ -18,9 +18,9 @@ use platform::event_log::{
     StreamId,
 };
 use platform::read_store::{ReadStore, Rows, Select};
+use platform::seam::Timestamp;
 use platform::search_index::{Order, Request, SearchIndex};
 use platform::view_store::Source;
-use platform::seam::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use schemas::views::book::BookRow;
