@@ -20,7 +20,7 @@ mod vocabulary;
 pub use collect::{Counts, Order};
 pub use layout::{Described, Kind, Layout};
 pub use question::TEXT_CHARS;
-pub use search::{Filter, Found, Hit, Place, Request};
+pub use search::{Asked, Filter, Found, Hit, Place, Request};
 
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};

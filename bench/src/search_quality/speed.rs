@@ -12,7 +12,7 @@ use anyhow::Context;
 use platform::event_log::EventLog;
 use platform::event_log::sqlite::SqliteLog;
 use platform::seam::Seam;
-use platform::search_index::{Order, Request, SearchIndex};
+use platform::search_index::{Asked, Order, Request, SearchIndex};
 use platform::view_store::Source;
 use projections::search::LAYOUT;
 use schemas::views::search::field;
@@ -74,12 +74,12 @@ pub(crate) async fn run(binary: &Path, directory: &Path, rounds: usize, queries:
             let begun = Instant::now();
             let found = index.search(&request)?;
             times.search.push(begun.elapsed());
-            let (searcher, bare) = index.query_of(&request)?.context("every query has words")?;
+            let Asked { documents, query: bare } = index.query_of(&request)?.context("every query has words")?;
             let begun = Instant::now();
             let collector = (TopDocs::with_limit(HITS).order_by_score(), Count);
-            let (best, total) = searcher.search(&bare, &collector)?;
+            let (best, total) = documents.search(&bare, &collector)?;
             for (_, at) in &best {
-                std::hint::black_box(searcher.doc::<TantivyDocument>(*at)?);
+                std::hint::black_box(documents.doc::<TantivyDocument>(*at)?);
             }
             times.bare.push(begun.elapsed());
             anyhow::ensure!(found.total == total as u64, "both find the same: {:?}", query.typed);

@@ -96,6 +96,14 @@ pub struct Hit {
     pub highlights: Vec<(&'static str, String)>,
 }
 
+/// A query, and what it is asked of.
+pub struct Asked {
+    /// The documents.
+    pub documents: Searcher,
+    /// The query.
+    pub query: Box<dyn Query>,
+}
+
 impl SearchIndex {
     /// Searches.
     pub fn search(&self, request: &Request<'_>) -> Result<Found, StoreError> {
@@ -132,13 +140,13 @@ impl SearchIndex {
         })
     }
 
-    /// The query that a search comes to, and the documents that it is asked of: for whoever measures searches.
-    pub fn query_of(&self, request: &Request<'_>) -> Result<Option<(Searcher, Box<dyn Query>)>, StoreError> {
+    /// What a search comes to, for whoever measures searches; none if it can find nothing.
+    pub fn query_of(&self, request: &Request<'_>) -> Result<Option<Asked>, StoreError> {
         let (snapshot, question) = (self.snapshot(), Question::read(request.text));
         let found = self.answer(&snapshot, request, &question, Forgiving::Unknown)?.collected.total;
         let forgiving = if found < FEW { Forgiving::All } else { Forgiving::Unknown };
         let plan = self.query(&snapshot, &request.filters, &question, forgiving)?;
-        Ok(plan.map(|Plan { query, .. }| (snapshot.searcher, query)))
+        Ok(plan.map(|Plan { query, .. }| Asked { documents: snapshot.searcher, query }))
     }
 
     fn answer(
