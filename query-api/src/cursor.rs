@@ -78,9 +78,10 @@ fn decode(bytes: [u8; 8]) -> Option<i64> {
 
 /// The most items on a page, or so many where no limit is asked for.
 pub(crate) fn judged(limit: Option<u32>, default: u32) -> Result<u32, Problem> {
-    match limit.unwrap_or(default) {
-        limit @ 1..=LIMIT_MAX => Ok(limit),
-        _ => Err(Problem::new(Rule::Malformed, "`limit` is a whole number from 1 to 100")),
+    match limit {
+        None => Ok(default),
+        Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
+        Some(_) => Err(Problem::new(Rule::Malformed, "`limit` is a whole number from 1 to 100")),
     }
 }
 
