@@ -26,6 +26,8 @@ const BEGINNING: f32 = 0.3;
 const MISTAKEN: [f32; 2] = [0.4, 0.2];
 /// What a hit counts of which the beginning is mistaken.
 const BEGINNING_MISTAKEN: f32 = 0.1;
+/// What characters count that are not next to each other.
+const APART: f32 = 0.2;
 /// What a word counts that need not be found.
 const OPTIONAL: f32 = 0.2;
 /// What is added if all words are found next to each other.
@@ -99,7 +101,19 @@ impl Planner<'_> {
             What::Beginning(compound) => self.compound(compound, Extent::Beginning, &mut wanted)?,
             What::Characters(characters) => {
                 wanted.runs.push(characters.clone());
-                self.in_texts(|text| Ok(characters_in(text, characters)))?
+                let apart = self.forgiving == Forgiving::All && characters.len() > 1;
+                if apart {
+                    wanted.runs.extend(characters.iter().map(|character| vec![*character]));
+                }
+                self.in_texts(|text| {
+                    let mut ways = vec![characters_in(text, characters)];
+                    if apart {
+                        let each =
+                            characters.iter().map(|character| (Occur::Must, adjacent(text.characters, &[*character])));
+                        ways.push(boosted(Box::new(BooleanQuery::new(each.collect())), APART));
+                    }
+                    Ok(best(ways))
+                })?
             }
             What::Phrase(pieces) => {
                 wanted.take_all(pieces);

@@ -101,14 +101,14 @@ impl Question {
     }
 
     fn take_run(&mut self, text: &str, run: &[Character], glued: bool) {
-        let words = analysis::words(run);
+        let words = words_to_find(run);
         if words.len() > 1 {
             self.runs.push(folded(run));
         }
         for (place, word) in words.into_iter().enumerate() {
             let (Some(first), Some(last)) = (word.first(), word.last()) else { continue };
             let characters = folded(word);
-            let optional = COMMON.contains(&String::from_iter(&characters).as_str());
+            let optional = is_common(word);
             let typed = text[first.range.start..last.range.end].to_owned();
             self.needs.push(Need { what: What::Characters(characters), typed, glued: glued || place > 0, optional });
         }
@@ -135,6 +135,27 @@ impl Question {
         }
         text
     }
+}
+
+/// The words in a run. Characters that are no words of the dictionary, one after the other, are mostly a name: they are one
+/// word.
+fn words_to_find(run: &[Character]) -> Vec<&[Character]> {
+    let mut found: Vec<&[Character]> = Vec::new();
+    let (mut begin, mut end, mut single) = (0, 0, false);
+    for word in analysis::words(run) {
+        let joins = word.len() == 1 && !is_common(word);
+        if !(joins && single) {
+            found.extend((begin < end).then(|| &run[begin..end]));
+            begin = end;
+        }
+        (end, single) = (end + word.len(), joins);
+    }
+    found.extend((begin < end).then(|| &run[begin..end]));
+    found
+}
+
+fn is_common(word: &[Character]) -> bool {
+    COMMON.contains(&String::from_iter(word.iter().map(|character| character.folded)).as_str())
 }
 
 fn folded(run: &[Character]) -> Vec<char> {
@@ -188,7 +209,8 @@ mod tests {
         assert_eq!(shown("the lord of the ring"), ["the?", "lord", "of?", "the?", "ring…"]);
         assert_eq!(shown("of the"), ["of?", "the…"]);
         assert_eq!(shown("It"), ["It…"]);
-        assert_eq!(shown("三体 刘慈欣"), ["三字", "体字", "刘慈欣字"]);
+        assert_eq!(shown("三体 刘慈欣"), ["三体字", "刘慈欣字"]);
+        assert_eq!(shown("美人的骨"), ["美人字", "的字?", "骨字"]);
         assert_eq!(shown("C语言程序设计"), ["C", "语言字", "程序设计字"]);
     }
 
