@@ -147,3 +147,36 @@ impl Pending {
 fn minimum(checkpoints: &BTreeMap<u16, Position>) -> Position {
     checkpoints.values().copied().min().unwrap_or(Position(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Checkpoint;
+    use crate::event_log::LogId;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_row_is_read_where_it_is_until_searches_see_it() {
+        let mut pending = Pending::new(BTreeMap::from([(0, Position(0))]), Vec::new());
+        let mut put = |pending: &mut Pending, from: u64, row: Option<Value>| {
+            let checkpoint =
+                Checkpoint { log: LogId(Uuid::nil()), table: String::new(), partition: 0, position: Position(from) };
+            let change =
+                Change { from: checkpoint, to: Position(from + 1), upserts: vec![], deletes: vec![], parked: vec![] };
+            assert!(pending.take(&change, [("a".to_owned(), row)].into_iter()));
+        };
+        assert_eq!(pending.row("a"), None);
+        put(&mut pending, 0, Some(json!(1)));
+        assert_eq!(pending.row("a"), Some(Some(json!(1))));
+        assert!(pending.begin().is_some() && pending.begin().is_none());
+        assert_eq!(pending.row("a"), Some(Some(json!(1))), "while it is being committed");
+        put(&mut pending, 1, None);
+        assert_eq!(pending.row("a"), Some(None), "what is newer counts");
+        pending.take_back();
+        assert_eq!(pending.row("a"), Some(None), "also if what was older is taken back");
+        pending.begin();
+        pending.end(Instant::now());
+        assert_eq!(pending.row("a"), None);
+    }
+}
