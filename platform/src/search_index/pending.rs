@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_row_is_read_where_it_is_until_searches_see_it() {
         let mut pending = Pending::new(BTreeMap::from([(0, Position(0))]), Vec::new());
-        let mut put = |pending: &mut Pending, from: u64, row: Option<Value>| {
+        let put = |pending: &mut Pending, from: u64, row: Option<Value>| {
             let checkpoint =
                 Checkpoint { log: LogId(Uuid::nil()), table: String::new(), partition: 0, position: Position(from) };
             let change =

