@@ -1,0 +1,1 @@
+//! ONIX messages: what becomes of records, updates and deletions, and of messages that are none.

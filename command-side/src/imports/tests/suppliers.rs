@@ -1,0 +1,1 @@
+//! Tables as suppliers send them: separators, encodings, column names, repairs.
