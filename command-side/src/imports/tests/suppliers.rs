@@ -23,7 +23,8 @@ fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
 
 #[tokio::test]
 async fn every_encoding_is_told_and_reads_the_same() {
-    let simplified = chinese("书号,书名,作者,定价,出版日期", ["活着", "许三观卖血记", "在细雨中呼喊"]).replace('華', "华");
+    let simplified =
+        chinese("书号,书名,作者,定价,出版日期", ["活着", "许三观卖血记", "在细雨中呼喊"]).replace('華', "华");
     let traditional = chinese("書號,書名,作者,定價,出版日期", ["活著", "許三觀賣血記", "在細雨中呼喊"]);
     let german = format!("ISBN;Titel;Autor;Preis;Währung\n{};Die Blechtrömmel;Günter Gräß;12,50;EUR\n", isbn(0));
     for (name, file, title) in [
@@ -45,7 +46,8 @@ async fn every_encoding_is_told_and_reads_the_same() {
 
 #[tokio::test]
 async fn an_encoding_is_told_without_column_names_in_it_and_else_asked_for() {
-    let simplified = chinese("isbn,title,author,price,pubdate", ["活着", "许三观卖血记", "在细雨中呼喊"]).replace('華', "华");
+    let simplified =
+        chinese("isbn,title,author,price,pubdate", ["活着", "许三观卖血记", "在细雨中呼喊"]).replace('華', "华");
     let traditional = chinese("isbn,title,author,price,pubdate", ["活著的人們", "許三觀賣血記", "在細雨中呼喊"]);
     for (name, file) in [("GBK", encoded(GBK, &simplified)), ("Big5", encoded(BIG5, &traditional))] {
         let told = shop().import(books(), file).await;
@@ -96,7 +98,11 @@ async fn every_separator_and_many_names_are_known() {
         let more = if header.contains("in full") { format!("x{separator}") } else { String::new() };
         let row = [&isbn(0), &format!("{more}A title"), "Ann Example", "\"12,50\"", "EUR"].join(separator);
         let told = shop.import(books(), format!("{header}\n{row}\n")).await;
-        assert_eq!((told.counts(), told.read_as.separator), ((1, 0, 0), separator.chars().next()), "{header}: {told:?}");
+        assert_eq!(
+            (told.counts(), told.read_as.separator),
+            ((1, 0, 0), separator.chars().next()),
+            "{header}: {told:?}"
+        );
         let listing = shop.listing(&isbn(0)).await;
         assert_eq!(listing.description.title.as_str(), "A title");
         assert_eq!(listing.price.map(|price| (price.amount(), price.currency().code())), Some((1_250, "EUR")));
@@ -163,7 +169,8 @@ async fn a_row_is_refused_with_field_value_and_rule_or_loses_what_it_may() {
         format!("{},T,Ann,,1,10/01/2015,scroll", isbn(8)),
         format!("{},T,Ann,,1,2001,,", isbn(9)),
     ];
-    let told = shop.import(books(), format!("isbn,title,author,language,price,pubdate,format\n{}\n", rows.join("\n"))).await;
+    let told =
+        shop.import(books(), format!("isbn,title,author,language,price,pubdate,format\n{}\n", rows.join("\n"))).await;
     assert_eq!(told.accepted, 1);
     let parts = [
         "isbn \"9.78031E+12\": a spreadsheet has written",
@@ -257,7 +264,10 @@ async fn a_dry_run_judges_as_the_import_does_and_changes_nothing() {
 async fn refused_rows_come_back_whole_and_go_in_once_they_are_mended() {
     let shop = shop();
     let good = "0306406152;\"A; \"\"title\"\"\";Ann\n";
-    let file = format!("isbn;title;author;refused_because\n{}bad;\"Two; 活着\";Bo;\"old reason\"\n", good.replace(";Ann", ";Ann;"));
+    let file = format!(
+        "isbn;title;author;refused_because\n{}bad;\"Two; 活着\";Bo;\"old reason\"\n",
+        good.replace(";Ann", ";Ann;")
+    );
     let told = shop.import(books(), encoded(GBK, &file.replace("title;author", "书名;作者"))).await;
     assert_eq!(told.counts(), (1, 0, 1), "{told:?}");
     assert_eq!(told.read_as.frame.opening, "isbn;书名;作者;refused_because");
