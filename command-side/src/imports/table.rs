@@ -100,8 +100,8 @@ impl Table {
         char::from(self.separator.byte)
     }
 
-    /// The next row: the line where it begins, and its fields, or what is wrong with it.
-    pub(crate) fn next_row(&mut self) -> Result<Option<(u64, Result<&StringRecord, String>)>, Unreadable> {
+    /// The next row.
+    pub(crate) fn next_row(&mut self) -> Result<Option<Line<'_>>, Unreadable> {
         if !self.read_record()? {
             return Ok(None);
         }
@@ -142,6 +142,9 @@ impl Table {
         self.rows.read_record(&mut self.record).map_err(|error| unreadable(&error, self.rows.position().line()))
     }
 }
+
+/// The line where a row begins, and its fields, or what is wrong with the row.
+pub(crate) type Line<'a> = (u64, Result<&'a StringRecord, String>);
 
 fn unreadable(error: &csv::Error, line: u64) -> Unreadable {
     let cause = match error.kind() {

@@ -158,7 +158,7 @@ async fn a_row_is_refused_with_field_value_and_rule_or_loses_what_it_may() {
     let shop = shop();
     let long = "x".repeat(300);
     let rows = [
-        format!("9.78031E+12,T,Ann,,1,2001,"),
+        "9.78031E+12,T,Ann,,1,2001,".to_owned(),
         format!("{},,Ann,,1,2001,", isbn(1)),
         format!("{},T,,,1,2001,", isbn(2)),
         format!("{},T,Ann,Klingon,1,2001,", isbn(3)),
