@@ -1,5 +1,6 @@
 //! Which column of a table is which: by the names that suppliers give them, or as it was said.
 
+use super::fields::price;
 use super::opening::Unreadable;
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,8 @@ impl Field {
 pub(crate) struct Columns {
     /// Field and place. Several columns may hold an ISBN: the surest name comes first.
     places: Vec<(Field, usize)>,
+    /// Of the prices, where the name of their column says it, as `Price (EUR)` does.
+    currency: Option<String>,
 }
 
 impl Columns {
@@ -161,7 +164,7 @@ impl Columns {
                 }
             }
         }
-        Ok(Self { places })
+        Ok(Self { places, currency: None })
     }
 
     /// Columns as it was said, and the others by their usual names.
@@ -190,6 +193,13 @@ impl Columns {
             let most = if *field == Field::Isbn { free.len() } else { 1 };
             places.extend(free.into_iter().take(most).map(|place| (*field, place)));
         }
+        let priced = places.iter().find(|(field, _)| *field == Field::Price).map(|(_, place)| *place);
+        let named = header.iter().enumerate().filter_map(|(place, name)| Some((place, currency_of_price(name)?)));
+        let (priced, currency) = match priced {
+            None => named.into_iter().next().map_or((None, None), |(place, currency)| (Some(place), Some(currency))),
+            Some(priced) => (None, named.into_iter().find(|(place, _)| *place == priced).map(|(_, currency)| currency)),
+        };
+        places.extend(priced.map(|place| (Field::Price, place)));
         if places.is_empty() {
             return Err(Unreadable::from(format!(
                 "the file has no column `isbn`, nor any other that is known: its first line should name the columns, or \
@@ -197,12 +207,17 @@ impl Columns {
                 list(header)
             )));
         }
-        Ok(Self { places })
+        Ok(Self { places, currency })
     }
 
     /// Where a field stands, the surest column first.
     pub(crate) fn places(&self, field: Field) -> impl Iterator<Item = usize> + '_ {
         self.places.iter().filter(move |(it, _)| *it == field).map(|(_, place)| *place)
+    }
+
+    /// The currency that the column of prices has in its name; blank if it has none.
+    pub(crate) fn currency_of_prices(&self) -> &str {
+        self.currency.as_deref().unwrap_or_default()
     }
 
     /// Our names beside the file's, and the columns that are not read.
@@ -222,7 +237,22 @@ pub(crate) fn are_of_goodbooks(header: &[String]) -> bool {
 /// Whether a column of this name is known.
 pub(crate) fn is_known(name: &str) -> bool {
     let plain = plain(name);
-    KNOWN.iter().any(|(_, names)| names.split_whitespace().any(|known| known == plain))
+    let known = KNOWN.iter().any(|(_, names)| names.split_whitespace().any(|known| known == plain));
+    known || currency_of_price(name).is_some()
+}
+
+/// The currency in the name of a column of prices, such as `Price (EUR)`, `GBP RRP` or `定价（元）`.
+fn currency_of_price(name: &str) -> Option<String> {
+    let is_part = |character: char| character.is_alphanumeric() || "$€£¥￥".contains(character);
+    let words: Vec<_> = name.split(|character| !is_part(character)).filter(|word| !word.is_empty()).collect();
+    let (_, names) = KNOWN.iter().find(|(field, _)| *field == Field::Price)?;
+    let is_price = |words: &[&str]| {
+        let plain = plain(&words.concat());
+        names.split_whitespace().any(|known| known == plain)
+    };
+    let behind = words.split_last().filter(|(_, rest)| is_price(rest)).map(|(currency, _)| *currency);
+    let before = words.split_first().filter(|(_, rest)| is_price(rest)).map(|(currency, _)| *currency);
+    behind.or(before).filter(|word| price::is_currency(word)).map(str::to_owned)
 }
 
 /// A name without all that is written now so, now so.

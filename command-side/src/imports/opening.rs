@@ -42,9 +42,9 @@ pub(crate) fn open(file: Box<dyn Read + Send>, task: &Task) -> Result<Box<dyn So
     if sample.trim_ascii().is_empty() {
         return Err(Unreadable("the file is empty: its first line should name the columns".to_owned()));
     }
-    let encoding = match task.content {
+    let encoding = match asked {
         // The data set is UTF-8 throughout, broken bytes and all.
-        Content::Books { format: Some(BookFormat::Goodbooks), .. } if asked.is_none() => encoding::utf8(&sample),
+        None if is_of_goodbooks(&sample, task) => encoding::utf8(&sample),
         _ => encoding::of_table(&sample, asked)?,
     };
     let beginning = encoding.decoded(&sample);
@@ -68,6 +68,17 @@ fn is_xml(sample: &[u8], task: &Task) -> bool {
             text.copied().find(|byte| !byte.is_ascii_whitespace()) == Some(b'<')
         }
         Content::Books { format, .. } => *format == Some(BookFormat::Onix),
+        Content::Stock => false,
+    }
+}
+
+/// Whether a table was said to be of goodbooks-10k, or nothing was said and it has its columns.
+fn is_of_goodbooks(sample: &[u8], task: &Task) -> bool {
+    let text = String::from_utf8_lossy(sample);
+    let header = || Separator::told_from(&text).header(text.trim_start_matches('\u{feff}'));
+    match &task.content {
+        Content::Books { format: Some(format), .. } => *format == BookFormat::Goodbooks,
+        Content::Books { format: None, columns } => columns.is_empty() && columns::are_of_goodbooks(&header()),
         Content::Stock => false,
     }
 }

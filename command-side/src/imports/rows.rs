@@ -174,7 +174,8 @@ fn catalogue(fields: &Fields<'_>, currency: Currency, notes: &mut Notes) -> Resu
     let authors = authors(&names)?;
     let tag = fields.get(Field::Language)?;
     let language = language::read(tag, notes).map_err(|invalid| reason::invalid("language", tag, invalid))?;
-    let price = price::read(fields.get(Field::Price)?, fields.get(Field::Currency)?, currency, notes)?;
+    let said = given(fields.get(Field::Currency)?).unwrap_or(fields.columns.currency_of_prices());
+    let price = price::read(fields.get(Field::Price)?, said, currency, notes)?;
     let published_on = date::read(fields.get(Field::PublishedOn)?, notes);
     let subjects = subjects::read(fields.get(Field::Subjects)?, notes);
     let edition = given(fields::unwrapped(fields.get(Field::Edition)?, notes)).map(Edition::parse);

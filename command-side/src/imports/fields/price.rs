@@ -76,6 +76,11 @@ pub(crate) fn read(text: &str, said: &str, usual: Currency, notes: &mut Notes) -
     Money::parse_decimal(&amount, currency).map(Some).map_err(|invalid| reason::invalid("price", text, invalid))
 }
 
+/// Whether a word or sign names one or more currencies.
+pub(crate) fn is_currency(word: &str) -> bool {
+    meanings(&word.to_uppercase().replace('￥', "¥")).is_some()
+}
+
 /// What the signs around an amount, the column of currencies and the catalogue agree on.
 fn currency(signs: [&str; 2], said: &str, usual: Currency, text: &str) -> Result<Currency, String> {
     let doubtful = |what: &str| Err(reason::broken("price", text, what, Invalid::Currency));
@@ -94,7 +99,7 @@ fn currency(signs: [&str; 2], said: &str, usual: Currency, text: &str) -> Result
             None => means,
         });
     }
-    let said = said.trim().to_uppercase();
+    let said = said.trim().to_uppercase().replace('￥', "¥");
     if !said.is_empty() {
         let Some(means) = meanings(&said) else {
             return Err(reason::invalid("currency", &said, Invalid::Currency));

@@ -113,6 +113,25 @@ async fn every_separator_and_many_names_are_known() {
 }
 
 #[tokio::test]
+async fn a_currency_in_the_name_of_the_prices_is_theirs() {
+    for (name, amount, expected) in [
+        ("Price (EUR)", "12,50", Some((1_250, "EUR"))),
+        ("GBP RRP", "7.99", Some((799, "GBP"))),
+        ("定价（元）", "58", Some((5_800, "CNY"))),
+        ("Preis €", "9", Some((900, "EUR"))),
+        ("Price incl. tax", "9", None),
+    ] {
+        let shop = shop();
+        let told = shop.import(books(), format!("isbn;title;author;{name}\n{};T;Ann;{amount}\n", isbn(0))).await;
+        assert_eq!(told.counts(), (1, 0, 0), "{name}: {told:?}");
+        let price = shop.listing(&isbn(0)).await.price;
+        assert_eq!(price.map(|price| (price.amount(), price.currency().code())), expected, "{name}");
+    }
+    let told = shop().import(books(), format!("isbn;title;author;Price $;currency\n{};T;Ann;5;\n", isbn(0))).await;
+    assert!(told.refused[0].1.contains("which dollar"), "{told:?}");
+}
+
+#[tokio::test]
 async fn columns_are_as_it_was_said() {
     let shop = shop();
     let file = format!("Nr,Was,Wer,title\n{},Right,Ann,Wrong\n", isbn(0));
@@ -236,6 +255,10 @@ async fn the_format_is_told_from_the_beginning() {
     }
     let told = shop().import(books_as(BookFormat::Csv), format!("{HEADER}{GOOD}")).await;
     assert_eq!(told.read_as.format, "csv");
+    let mut broken = format!("{HEADER}{GOOD}").into_bytes();
+    broken.extend_from_slice(b"2,140328726,Andr\xe9,1999.0,T,eng\n");
+    let told = shop().import(books(), broken).await;
+    assert_eq!((told.counts(), told.read_as.encoding.as_str()), ((1, 0, 1), "UTF-8"), "the data set is UTF-8");
     let told = shop().import(books(), b"PK\x03\x04rest".to_vec()).await;
     assert!(told.stopped.unwrap_or_default().contains("spreadsheet"));
 }
