@@ -58,8 +58,6 @@ impl Parts {
     pub(crate) fn next_part(&mut self) -> Result<Part, Unreadable> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let part = self.find_part(&mut buffer);
-        // One large part does not make the rest of the import large.
-        buffer.shrink_to(PRODUCT_BYTES);
         self.buffer = buffer;
         part
     }

@@ -250,6 +250,10 @@ async fn one_price_follows_from_the_message_alone() {
         (price("01", "8.00", "CNY", "") + &price("02", "9.00", "CNY", ""), Some((900, "CNY"))),
         (price("02", "9.00", "EUR", "") + &price("01", "8.00", "CNY", ""), Some((800, "CNY"))),
         (price("04", "30,80", "BRL", ""), Some((3_080, "BRL"))),
+        (
+            price("02", "1.00", "EUR", &format!("{}{until}", from("20130327"))) + &price("02", "3.00", "EUR", ""),
+            Some((300, "EUR")),
+        ),
         (price("05", "5.00", "CNY", "") + &price("42", "6.00", "CNY", ""), Some((600, "CNY"))),
         (price("02", "4.99", "EUR", until) + &price("02", "14.99", "EUR", &from("20130427")), Some((1_499, "EUR"))),
         (
@@ -385,8 +389,8 @@ async fn a_deletion_retires() {
     assert_eq!(import(deleted).await.counts(), (0, 1, 0));
     let revised = import(record(ISBN, "", "")).await;
     assert!(revised.refused[0].1.contains("(book_retired)"), "{revised:?}");
-    for kind in ["88", "89", "12"] {
-        assert!(refused(&product(ISBN, kind, TITLE, "")).await.contains("notification type"), "{kind}");
+    for (kind, part) in [("88", "it is a test"), ("89", "it is a test"), ("12", "only 01, 02 and 03")] {
+        assert!(refused(&product(ISBN, kind, TITLE, "")).await.contains(part), "{kind}");
     }
 }
 

@@ -127,6 +127,7 @@ async fn a_currency_in_the_name_of_the_prices_is_theirs() {
         let price = shop.listing(&isbn(0)).await.price;
         assert_eq!(price.map(|price| (price.amount(), price.currency().code())), expected, "{name}");
     }
+    assert!(columns::is_known("定价（元）") && columns::is_known("Preis €") && !columns::is_known("brutto €"));
     let told = shop().import(books(), format!("isbn;title;author;Price $;currency\n{};T;Ann;5;\n", isbn(0))).await;
     assert!(told.refused[0].1.contains("which dollar"), "{told:?}");
 }
