@@ -23,11 +23,14 @@ pub(crate) fn unwrapped<'a>(text: &'a str, notes: &mut Notes) -> &'a str {
     }
 }
 
-/// The digits, points and signs of full width as the plain ones.
+/// Digits, letters and signs of full width as the plain ones.
 pub(crate) fn plain_width(character: char) -> char {
     match character {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character),
         '\u{3000}' => ' ',
+        '￥' => '¥',
+        '￡' => '£',
+        '￦' => '₩',
         _ => character,
     }
 }

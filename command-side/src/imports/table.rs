@@ -4,9 +4,8 @@ use super::columns::{self, REASON_COLUMN};
 use super::encoding::Decoded;
 use super::opening::Unreadable;
 use csv::{Reader, ReaderBuilder, StringRecord, WriterBuilder};
-use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::rc::Rc;
 
 /// Bytes that one row may have: a quote that is never closed must not read the whole file into memory.
 const ROW_BYTES: usize = 1 << 20;
@@ -59,22 +58,21 @@ impl Separator {
 
 /// The rows of a file.
 pub(crate) struct Table {
-    rows: Reader<Budget>,
-    /// How many bytes may still be read for the row in hand.
-    budget: Rc<Cell<usize>>,
+    rows: Reader<Lines>,
     encoding: &'static str,
     separator: Separator,
     header: Vec<String>,
+    /// Where the row in hand begins, from 1.
+    line: u64,
     record: StringRecord,
 }
 
 impl Table {
     /// Reads the header.
     pub(crate) fn open(file: Decoded, encoding: &'static str, separator: Separator) -> Result<Self, Unreadable> {
-        let budget = Rc::new(Cell::new(ROW_BYTES));
-        let file = Budget { file, left: Rc::clone(&budget) };
+        let file = Lines { file, left: ROW_BYTES, recent: VecDeque::new(), passed: 0, line: 1, after_return: false };
         let rows = ReaderBuilder::new().delimiter(separator.byte).has_headers(false).flexible(true).from_reader(file);
-        let mut table = Self { rows, budget, encoding, separator, header: Vec::new(), record: StringRecord::new() };
+        let mut table = Self { rows, encoding, separator, header: Vec::new(), line: 1, record: StringRecord::new() };
         for _ in 0..=usize::from(separator.declared) {
             if !table.read_record()? {
                 let reason = "the file is empty: its first line should name the columns".to_owned();
@@ -105,14 +103,13 @@ impl Table {
         if !self.read_record()? {
             return Ok(None);
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
         let (fields, columns) = (self.record.len(), self.header.len());
         let record = if fields == columns {
             Ok(&self.record)
         } else {
             Err(format!("the row has {fields} fields, the header {columns}"))
         };
-        Ok(Some((line, record)))
+        Ok(Some((self.line, record)))
     }
 
     /// The header as a line of a table with one more column, for reasons.
@@ -138,8 +135,12 @@ impl Table {
     }
 
     fn read_record(&mut self) -> Result<bool, Unreadable> {
-        self.budget.set(ROW_BYTES);
-        self.rows.read_record(&mut self.record).map_err(|error| unreadable(&error, self.rows.position().line()))
+        let end = self.rows.position().byte();
+        self.rows.get_mut().left = ROW_BYTES;
+        let read = self.rows.read_record(&mut self.record);
+        // What the reader calls a row's line is that of the last one's end.
+        self.line = self.rows.get_mut().line_after(end);
+        read.map_err(|error| unreadable(&error, self.line))
     }
 }
 
@@ -154,19 +155,44 @@ fn unreadable(error: &csv::Error, line: u64) -> Unreadable {
     Unreadable::from(format!("the file cannot be read further than line {line}: {cause}"))
 }
 
-/// A reader that fails where one row has more bytes than it may.
-struct Budget {
+/// A file that counts its lines, and fails where one row has more bytes than it may.
+struct Lines {
     file: Decoded,
-    left: Rc<Cell<usize>>,
+    /// How many bytes may still be read for the row in hand.
+    left: usize,
+    /// What was read and is not yet passed, at most a row and what is read ahead.
+    recent: VecDeque<u8>,
+    /// How many bytes are passed.
+    passed: u64,
+    /// The line of the first one that is not, from 1.
+    line: u64,
+    /// Whether the last one passed was a carriage return: a line feed behind it ends no other line.
+    after_return: bool,
 }
 
-impl Read for Budget {
+impl Lines {
+    /// The line of what stands at an offset, or behind the blank lines there.
+    fn line_after(&mut self, offset: u64) -> u64 {
+        while let Some(byte) = self.recent.front().copied()
+            && (self.passed < offset || matches!(byte, b'\r' | b'\n'))
+        {
+            self.recent.pop_front();
+            self.passed += 1;
+            self.line += u64::from(byte == b'\r' || (byte == b'\n' && !self.after_return));
+            self.after_return = byte == b'\r';
+        }
+        self.line
+    }
+}
+
+impl Read for Lines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left.get() == 0 {
+        if self.left == 0 {
             return Err(io::Error::other("a row has more than a mebibyte; a quote may not be closed"));
         }
         let read = self.file.read(buffer)?;
-        self.left.set(self.left.get().saturating_sub(read));
+        self.left = self.left.saturating_sub(read);
+        self.recent.extend(&buffer[..read]);
         Ok(read)
     }
 }

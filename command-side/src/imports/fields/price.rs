@@ -11,7 +11,7 @@ const DOLLARS: &[&str] =
     &["USD", "CAD", "AUD", "NZD", "HKD", "TWD", "SGD", "MXN", "ARS", "CLP", "COP", "BBD", "JMD", "TTD", "MOP"];
 
 /// Signs and names, in capitals, and the currencies that they may mean. Codes mean themselves.
-const SIGNS: [(&str, &[&str]); 38] = [
+const SIGNS: [(&str, &[&str]); 62] = [
     ("$", DOLLARS),
     ("US$", &["USD"]),
     ("U$S", &["USD"]),
@@ -46,6 +46,30 @@ const SIGNS: [(&str, &[&str]); 38] = [
     ("新台币", &["TWD"]),
     ("新臺幣", &["TWD"]),
     ("円", &["JPY"]),
+    ("日元", &["JPY"]),
+    ("日圆", &["JPY"]),
+    ("日圓", &["JPY"]),
+    ("JP¥", &["JPY"]),
+    ("円(税込)", &["JPY"]),
+    ("美元", &["USD"]),
+    ("美金", &["USD"]),
+    ("欧元", &["EUR"]),
+    ("歐元", &["EUR"]),
+    ("英镑", &["GBP"]),
+    ("英鎊", &["GBP"]),
+    ("港元", &["HKD"]),
+    ("HK", &["HKD"]),
+    ("HK $", &["HKD"]),
+    ("HKD $", &["HKD"]),
+    ("NT $", &["TWD"]),
+    ("N.T", &["TWD"]),
+    ("台币", &["TWD"]),
+    ("台幣", &["TWD"]),
+    ("新台幣", &["TWD"]),
+    ("新臺币", &["TWD"]),
+    ("元新台币", &["TWD"]),
+    ("(元)", &["CNY", "TWD", "HKD", "MOP"]),
+    ("원", &["KRW"]),
     ("₩", &["KRW"]),
     ("₹", &["INR"]),
     ("₽", &["RUB"]),
@@ -58,8 +82,7 @@ pub(crate) fn read(text: &str, said: &str, usual: Currency, notes: &mut Notes) -
     if price.is_empty() {
         return Ok(None);
     }
-    let plain: String =
-        price.chars().map(|character| if character == '￥' { '¥' } else { plain_width(character) }).collect();
+    let plain: String = price.chars().map(plain_width).collect();
     let unreadable = |what: &str| reason::broken("price", text, what, Invalid::Amount);
     let is_digit = |character: char| character.is_ascii_digit();
     let (Some(start), Some(end)) = (plain.find(is_digit), plain.rfind(is_digit)) else {
@@ -78,7 +101,7 @@ pub(crate) fn read(text: &str, said: &str, usual: Currency, notes: &mut Notes) -
 
 /// Whether a word or sign names one or more currencies.
 pub(crate) fn is_currency(word: &str) -> bool {
-    meanings(&word.to_uppercase().replace('￥', "¥")).is_some()
+    meanings(&sign(word)).is_some()
 }
 
 /// What the signs around an amount, the column of currencies and the catalogue agree on.
@@ -99,7 +122,7 @@ fn currency(signs: [&str; 2], said: &str, usual: Currency, text: &str) -> Result
             None => means,
         });
     }
-    let said = said.trim().to_uppercase().replace('￥', "¥");
+    let said = sign(said);
     if !said.is_empty() {
         let Some(means) = meanings(&said) else {
             return Err(reason::invalid("currency", &said, Invalid::Currency));
@@ -119,6 +142,11 @@ fn currency(signs: [&str; 2], said: &str, usual: Currency, text: &str) -> Result
         several if several.contains(&usual.code()) => Ok(usual),
         several => doubtful(&format!("the sign may mean {}: say it in a column `currency`", several.join(" or "))),
     }
+}
+
+/// A word or sign as it is known.
+fn sign(word: &str) -> String {
+    word.trim().chars().map(plain_width).collect::<String>().to_uppercase()
 }
 
 /// The currencies that a sign in capitals may mean.
@@ -205,6 +233,9 @@ mod tests {
             ("NT$ 280 元", "", "CNY", 28_000, "TWD"),
             ("RMB 45.8", "", "EUR", 4_580, "CNY"),
             ("人民币58元", "", "EUR", 5_800, "CNY"),
+            ("9.5美元", "", "CNY", 950, "USD"),
+            ("1,575円（税込）", "", "CNY", 1_575, "JPY"),
+            ("￡7.99", "", "CNY", 799, "GBP"),
             ("1,234.50", "", "CNY", 123_450, "CNY"),
             ("1.234,50", "", "EUR", 123_450, "EUR"),
             ("1 234,50", "", "EUR", 123_450, "EUR"),

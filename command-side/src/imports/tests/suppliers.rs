@@ -308,6 +308,20 @@ async fn refused_rows_come_back_whole_and_go_in_once_they_are_mended() {
 }
 
 #[tokio::test]
+async fn lines_are_counted_as_an_editor_does() {
+    let file = "isbn,title,author\nbad1,T,A\n\nbad2,\"T\nU\",A\nbad3,T,A\n\n\nbad4,T,A";
+    for end in ["\n", "\r\n", "\r"] {
+        let told = shop().import(books(), file.replace('\n', end)).await;
+        let lines: Vec<_> = told.refused.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 4, 6, 9], "{end:?}: {told:?}");
+    }
+    let many: String = (0..3_000).map(|n| format!("bad{n},T,A\r\n")).collect();
+    let told = shop().import(books(), format!("sep=,\r\nisbn,title,author\r\n{many}")).await;
+    let lines: Vec<_> = told.refused.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, (3..3_003).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_line_without_end_stops_the_file_and_not_what_came_before() {
     let shop = shop();
     let start = format!("isbn,title,author\n{},T,Ann\n", isbn(0));
