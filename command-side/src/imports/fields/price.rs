@@ -88,6 +88,10 @@ pub(crate) fn read(text: &str, said: &str, usual: Currency, notes: &mut Notes) -
     let (Some(start), Some(end)) = (plain.find(is_digit), plain.rfind(is_digit)) else {
         return Err(unreadable("there is no amount in it"));
     };
+    // A point behind letters ends a word, as in `Rs. 50`; any other one may be that of `.99`.
+    if plain[..start].strip_suffix('.').is_some_and(|sign| !sign.ends_with(char::is_alphabetic)) {
+        return Err(unreadable("the point before the amount can be read in two ways"));
+    }
     let currency = currency([&plain[..start], &plain[end + 1..]], said, usual, text)?;
     let number = &plain[start..=end];
     let amount = decimal(number, currency.decimals() as usize).ok_or_else(|| {
@@ -229,6 +233,7 @@ mod tests {
             ("12,5", "EUR", "CNY", 1_250, "EUR"),
             ("£7.99", "", "CNY", 799, "GBP"),
             ("US$12", "", "CNY", 1_200, "USD"),
+            ("NT.280", "", "CNY", 28_000, "TWD"),
             ("$12", "USD", "CNY", 1_200, "USD"),
             ("NT$ 280 元", "", "CNY", 28_000, "TWD"),
             ("RMB 45.8", "", "EUR", 4_580, "CNY"),
@@ -271,6 +276,9 @@ mod tests {
             ("12-15", "", "CNY", "one way only"),
             ("12.50 15.00", "", "CNY", "one way only"),
             ("-5", "", "CNY", "no currency that is known"),
+            (".99", "", "CNY", "the point before the amount"),
+            ("US$.99", "", "CNY", "the point before the amount"),
+            (",99", "", "CNY", "no currency that is known"),
             ("n/a", "", "CNY", "there is no amount"),
             ("99999999999999999999", "", "CNY", "(amount)"),
         ] {
