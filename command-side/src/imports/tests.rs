@@ -1,5 +1,6 @@
 //! Files as they come: good rows among bad ones, files that are none, and files that end too soon.
 
+mod messages;
 mod onix;
 mod suppliers;
 
