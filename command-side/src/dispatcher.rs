@@ -144,11 +144,13 @@ impl Loop {
         [mut customer, mut system]: [mpsc::Receiver<Message>; 2],
         stop: CancellationToken,
     ) -> Result<(), LogError> {
+        let mut stopping = false;
         loop {
-            let stopping = stop.is_cancelled();
             tokio::select! {
                 biased;
+                // Also if it was cancelled while nothing was awaited.
                 () = stop.cancelled(), if !stopping => {
+                    stopping = true;
                     customer.close();
                     system.close();
                 }

@@ -5,26 +5,28 @@ pub mod client;
 use crate::sandbox::Sandbox;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use command_side::commands::Commands;
-use command_side::imports::{self, Content, Progress};
-use domain::money::Currency;
+use command_side::imports::{self, Progress, Task};
 use futures_util::{TryStreamExt, stream};
 use platform::seam::Seam;
 use schemas::api::payment::Outcome;
-use serde::Deserialize;
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// Bytes that the description of an import may have.
+const TASK_BYTES: u64 = 64 * 1_024;
 
 #[derive(Clone)]
 struct Admin {
@@ -49,10 +51,12 @@ pub fn listen(socket: &std::path::Path) -> io::Result<UnixListener> {
 
 /// What the server does for its tools.
 pub fn routes(commands: Arc<dyn Commands>, sandbox: Sandbox, seam: Seam, stopping: CancellationToken) -> Router {
-    Router::new()
-        .route("/import/{content}", post(import))
-        .route("/sandbox/{order}/{outcome}", post(pay))
-        .with_state(Admin { commands, sandbox, seam, stopping })
+    Router::new().route("/import", post(import)).route("/sandbox/{order}/{outcome}", post(pay)).with_state(Admin {
+        commands,
+        sandbox,
+        seam,
+        stopping,
+    })
 }
 
 /// Plays the payment provider.
@@ -63,25 +67,17 @@ async fn pay(State(admin): State<Admin>, Path((order, outcome)): Path<(Uuid, Out
     }
 }
 
-/// What the name of a content in the path needs besides.
-#[derive(Deserialize)]
-struct ImportQuery {
-    currency: Option<String>,
-}
-
-/// Imports the file that comes as body; answers while it does with one [`Progress`] per line, as JSON.
-async fn import(
-    State(admin): State<Admin>,
-    Path(content): Path<String>,
-    Query(query): Query<ImportQuery>,
-    body: Body,
-) -> Response {
-    let Some(content) = content_of(&content, query.currency.as_deref()) else {
+/// Does the [`Task`] in the body's first line, as JSON, with the file that is the rest; answers while it does with one
+/// [`Progress`] per line, as JSON.
+async fn import(State(admin): State<Admin>, body: Body) -> Response {
+    let mut body = Box::pin(StreamReader::new(body.into_data_stream().map_err(io::Error::other)));
+    let mut line = Vec::new();
+    let read = (&mut body).take(TASK_BYTES).read_until(b'\n', &mut line).await;
+    let task = read.ok().and_then(|_| serde_json::from_slice::<Task>(&line).ok());
+    let Some(task) = task else {
         return (StatusCode::NOT_FOUND, "this version of the server cannot import that").into_response();
     };
-    let file = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let file = SyncIoBridge::new(Box::pin(file));
-    let progress = imports::start(Box::new(file), content, admin.commands, admin.seam);
+    let progress = imports::start(Box::new(SyncIoBridge::new(body)), task, admin.commands, admin.seam);
     Body::from_stream(stream::unfold((progress, admin.stopping), next_line)).into_response()
 }
 
@@ -93,20 +89,4 @@ async fn next_line(
     let mut line = serde_json::to_vec(&told).expect("strings and numbers can be written as JSON");
     line.push(b'\n');
     Some((Ok(line.into()), (progress, stopping)))
-}
-
-fn content_of(name: &str, currency: Option<&str>) -> Option<Content> {
-    match (name, currency) {
-        ("goodbooks", None) => Some(Content::Goodbooks),
-        ("stock", Some(code)) => Some(Content::Stock { currency: Currency::parse(code).ok()? }),
-        _ => None,
-    }
-}
-
-/// The inverse of [`content_of`]: path and query.
-fn path_of(content: Content) -> String {
-    match content {
-        Content::Goodbooks => "/import/goodbooks".to_owned(),
-        Content::Stock { currency } => format!("/import/stock?currency={}", currency.code()),
-    }
 }

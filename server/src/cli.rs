@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use command_side::imports::Field;
 use gateway::policy::Role;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub enum Command {
     /// Take in a file: each row that can be is taken in, each other one is reported with its line and reason
     ///
     /// An import may be run again at any time: rows that are in already change nothing. It works beside a running server.
+    /// It ends with 0 if any row was accepted or there already.
     Import {
         /// What the file holds.
         #[command(subcommand)]
@@ -92,27 +94,62 @@ pub struct TokenOptions {
 /// What a file holds.
 #[derive(Debug, Subcommand)]
 pub enum ImportContent {
-    /// Books: one per row
-    Books {
-        /// CSV file, plain or gzip
-        file: PathBuf,
-        /// Whose columns and habits the file has
-        #[arg(long, value_enum, default_value_t = BookFormat::Goodbooks)]
-        format: BookFormat,
-    },
+    /// Books: a table of suppliers, an ONIX 3.0 message, or the goodbooks-10k data set
+    ///
+    /// A table is CSV whose first line names the columns. Separator, encoding and columns are told from the file:
+    ///
+    ///   isbn (needed), title, authors, language, price, currency, published_on, subjects, format, edition
+    ///
+    /// are known by their usual names in English, Chinese, German, French and Spanish, such as ISBN-13, EAN, 书名 or Preis;
+    /// `--map` names others. What has one meaning only is put right and counted, such as an ISBN whose leading zeros a
+    /// spreadsheet has taken; what is in doubt is refused or left out. A row about a registered book changes nothing.
+    ///
+    /// An ONIX record registers its book, or revises what differs; a deletion retires it.
+    Books(BookImport),
     /// Copies on hand and prices of registered books: columns isbn, on_hand and, if wanted, price (such as 42.00, in
     /// the configuration's `catalogue.currency`). A row sets, it does not add; a blank field leaves things as they are
-    Stock {
-        /// CSV file, plain or gzip
-        file: PathBuf,
-    },
+    Stock(ImportFile),
+}
+
+/// A file to import.
+#[derive(Debug, Args)]
+pub struct ImportFile {
+    /// The file, plain or gzip
+    pub file: PathBuf,
+    /// The file's encoding, such as utf-8, gb18030, big5 or windows-1252 [default: told from the file, or asked for]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<String>,
+    /// Judge every row as an import would, report, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the refused rows here, each with its reason, so that they can be mended and imported again
+    #[arg(long, value_name = "FILE")]
+    pub refused: Option<PathBuf>,
+}
+
+/// A file of books to import.
+#[derive(Debug, Args)]
+pub struct BookImport {
+    /// The file.
+    #[command(flatten)]
+    pub file: ImportFile,
+    /// How the file writes books [default: told from the file's beginning]
+    #[arg(long, value_enum)]
+    pub format: Option<BookFormat>,
+    /// Which column of a table holds a field, such as `--map isbn=Artikelnummer`; may be given several times
+    #[arg(long = "map", value_name = "FIELD=COLUMN", value_parser = mapping)]
+    pub columns: Vec<(Field, String)>,
 }
 
 /// Formats of book files.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BookFormat {
     /// The goodbooks-10k data set: isbn, authors, title, original_publication_year, language_code
     Goodbooks,
+    /// ONIX for Books 3.0, with reference names or short tags
+    Onix,
+    /// A table with a header, as suppliers send them
+    Csv,
 }
 
 /// What the payment provider does.
@@ -141,6 +178,18 @@ fn role() -> clap::builder::PossibleValuesParser {
     Role::ALL.map(Role::name).into()
 }
 
+fn mapping(text: &str) -> Result<(Field, String), String> {
+    let names = || Field::OF_BOOKS.map(Field::name).join(", ");
+    let (name, column) =
+        text.split_once('=').ok_or_else(|| format!("expected FIELD=COLUMN; fields are {}", names()))?;
+    let field = Field::OF_BOOKS.into_iter().find(|field| field.name() == name);
+    let field = field.ok_or_else(|| format!("no field is called {name:?}; fields are {}", names()))?;
+    if column.trim().is_empty() {
+        return Err("the name of the column is missing".to_owned());
+    }
+    Ok((field, column.to_owned()))
+}
+
 fn lifetime(text: &str) -> Result<Duration, String> {
     let expected = || "expected a time of at least one second, such as 90s, 15m, 1h or 7d".to_owned();
     let span: jiff::Span = text.parse().map_err(|_| expected())?;
@@ -166,6 +215,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn columns_are_mapped_by_name() {
+        assert_eq!(mapping("isbn=Artikel=Nr"), Ok((Field::Isbn, "Artikel=Nr".to_owned())));
+        for text in ["isbn", "isbn=", "on_hand=Stock", "ISBN=x", "=x"] {
+            assert!(mapping(text).is_err(), "{text}");
+        }
     }
 
     #[test]

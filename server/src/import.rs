@@ -1,44 +1,73 @@
 //! `colophon import`: takes a file in, shows how it goes, and reports.
 
+mod refused_file;
+mod report;
+
 use crate::admin::client;
-use crate::cli::{BookFormat, Global, ImportContent, say};
+use crate::cli::{BookFormat, BookImport, Global, ImportContent, ImportFile};
 use crate::role::CommandRole;
 use crate::settings::Settings;
 use anyhow::{Context, bail};
-use command_side::imports::{self, Content, Progress};
+use command_side::commands::Commands;
+use command_side::dispatcher::Dispatcher;
+use command_side::imports::{self, Content, Effect, Field, Progress, RefusedRows, Task};
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
+use platform::event_log::memory::MemoryLog;
+use platform::event_log::{EventLog, LogId};
 use platform::seam::Seam;
 use platform::telemetry;
+use refused_file::RefusedFile;
+use report::Report;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// Reasons that are printed; of a file with more, the rest is only counted.
-const REASONS_MAX: usize = 100_000;
+use tokio_util::sync::CancellationToken;
 
 /// Runs the command.
 pub async fn run(global: &Global, content: ImportContent) -> anyhow::Result<()> {
     let settings = Settings::load(global)?;
     telemetry::init(settings.logging.format.into(), "warn")?;
-    let (path, content) = match content {
-        ImportContent::Books { file, format: BookFormat::Goodbooks } => (file, Content::Goodbooks),
-        ImportContent::Stock { file } => (file, Content::Stock { currency: settings.catalogue.currency }),
-    };
-    let (file, bar) = open(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let directory = settings.data_directory();
-    let report = match DataDirectory::open(&directory) {
-        Ok(directory) => import_here(&settings, &directory, content, file, &bar).await?,
-        Err(DataDirectoryError::InUse { .. }) => {
-            let progress = client::import(&Layout::of(&directory).admin_socket(), content, file).await?;
-            Report::of(progress, &bar).await
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let (options, task) = task_of(content, &settings)?;
+    let path = &options.file;
+    let (file, bar) = open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let refused = options.refused.as_deref().map(|refused| RefusedFile::create(refused, path)).transpose()?;
+    let mut report = Report::new(task.effect, refused);
+    import(&settings, task, file, &bar, &mut report).await?;
     bar.finish_and_clear();
-    report.print();
+    report.finish()?;
     report.verdict().with_context(|| path.display().to_string())
+}
+
+fn task_of(content: ImportContent, settings: &Settings) -> anyhow::Result<(ImportFile, Task)> {
+    let (options, content) = match content {
+        ImportContent::Books(BookImport { file, format, columns }) => {
+            if !columns.is_empty() && !matches!(format, None | Some(BookFormat::Csv)) {
+                bail!("--map names the columns of tables: it goes with --format csv");
+            }
+            let twice = |field: Field| columns.iter().filter(|(it, _)| *it == field).count() > 1;
+            if let Some((field, _)) = columns.iter().find(|(field, _)| *field != Field::Isbn && twice(*field)) {
+                bail!("--map names two columns for `{}`", field.name());
+            }
+            let format = format.map(|format| match format {
+                BookFormat::Goodbooks => imports::BookFormat::Goodbooks,
+                BookFormat::Onix => imports::BookFormat::Onix,
+                BookFormat::Csv => imports::BookFormat::Csv,
+            });
+            (file, Content::Books { format, columns })
+        }
+        ImportContent::Stock(file) => (file, Content::Stock),
+    };
+    let task = Task {
+        content,
+        currency: settings.catalogue.currency,
+        encoding: options.encoding.clone(),
+        effect: if options.dry_run { Effect::DryRun } else { Effect::Real },
+        refused_rows: if options.refused.is_some() { RefusedRows::Kept } else { RefusedRows::Named },
+    };
+    Ok((options, task))
 }
 
 /// The file, and the bar that shows how much of it is read.
@@ -53,81 +82,58 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, ProgressBar)> {
     Ok((Box::new(bar.wrap_read(file)), bar))
 }
 
-/// Imports without a server: this process has the data directory to itself.
-async fn import_here(
+/// Imports in this process or beside the server, whichever has the data directory.
+async fn import(
     settings: &Settings,
-    directory: &DataDirectory,
-    content: Content,
+    task: Task,
     file: Box<dyn Read + Send>,
     bar: &ProgressBar,
-) -> anyhow::Result<Report> {
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let directory = settings.data_directory();
+    if task.effect == Effect::DryRun && !Layout::of(&directory).log().exists() {
+        return try_out(settings, task, file, bar, report).await;
+    }
+    match DataDirectory::open(&directory) {
+        Ok(directory) => {
+            let seam = Seam::system();
+            let command = CommandRole::start(settings, &directory, &seam).await?;
+            let progress = imports::start(file, task, command.commands.clone(), seam);
+            let followed = follow(progress, bar, report).await;
+            command.stop().await?;
+            followed
+        }
+        Err(DataDirectoryError::InUse { .. }) => {
+            let progress = client::import(&Layout::of(&directory).admin_socket(), &task, file).await?;
+            follow(progress, bar, report).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A dry run where there is no log yet: nothing is registered, and nothing is to be made.
+async fn try_out(
+    settings: &Settings,
+    task: Task,
+    file: Box<dyn Read + Send>,
+    bar: &ProgressBar,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let seam = Seam::system();
-    let command = CommandRole::start(settings, directory, &seam).await?;
-    let progress = imports::start(file, content, command.commands.clone(), seam);
-    let report = Report::of(progress, bar).await;
-    command.stop().await?;
-    Ok(report)
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(LogId(seam.uuid())));
+    let stop = CancellationToken::new();
+    let (dispatcher, deciding) = Dispatcher::start(log, seam.clone(), settings.dispatcher(), stop.clone());
+    let commands: Arc<dyn Commands> = Arc::new(dispatcher);
+    let followed = follow(imports::start(file, task, commands, seam), bar, report).await;
+    stop.cancel();
+    deciding.await??;
+    followed
 }
 
-/// What became of a file.
-#[derive(Default)]
-struct Report {
-    accepted: u64,
-    there_already: u64,
-    refused: u64,
-    reasons: Vec<(u64, String)>,
-    end: Option<Progress>,
-}
-
-impl Report {
-    async fn of(mut progress: mpsc::Receiver<Progress>, bar: &ProgressBar) -> Self {
-        let mut report = Self::default();
-        while let Some(told) = progress.recv().await {
-            report.take(told);
-            let Self { accepted, there_already, refused, .. } = &report;
-            bar.set_message(format!("{accepted} accepted, {there_already} there already, {refused} refused"));
-        }
-        report.reasons.sort();
-        report
+async fn follow(mut progress: mpsc::Receiver<Progress>, bar: &ProgressBar, report: &mut Report) -> anyhow::Result<()> {
+    while let Some(told) = progress.recv().await {
+        report.take(told)?;
+        bar.set_message(report.counts());
     }
-
-    fn take(&mut self, told: Progress) {
-        match told {
-            Progress::Accepted => self.accepted += 1,
-            Progress::ThereAlready => self.there_already += 1,
-            Progress::Refused { line, reason } => {
-                self.refused += 1;
-                if self.reasons.len() < REASONS_MAX {
-                    self.reasons.push((line, reason));
-                }
-            }
-            Progress::Finished | Progress::Stopped { .. } => self.end = Some(told),
-        }
-    }
-
-    fn print(&self) {
-        say(format_args!("accepted: {}", self.accepted));
-        say(format_args!("there already: {}", self.there_already));
-        say(format_args!("refused: {}", self.refused));
-        for (line, reason) in &self.reasons {
-            say(format_args!("line {line}: {reason}"));
-        }
-        let rest = self.refused - self.reasons.len() as u64;
-        if rest > 0 {
-            say(format_args!("and {rest} more"));
-        }
-    }
-
-    /// Whether the file was read to its end and anything of it was of use.
-    fn verdict(&self) -> anyhow::Result<()> {
-        match &self.end {
-            Some(Progress::Stopped { reason }) if self.accepted == 0 => bail!("{reason}"),
-            Some(Progress::Stopped { reason }) => {
-                bail!("{reason}; what was taken in stays, and the import can be run again")
-            }
-            Some(Progress::Finished) if self.accepted + self.there_already > 0 => Ok(()),
-            Some(Progress::Finished) => bail!("no row was accepted"),
-            _ => bail!("the server stopped before the end of the file; what was taken in stays, run the import again"),
-        }
-    }
+    Ok(())
 }

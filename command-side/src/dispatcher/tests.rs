@@ -283,6 +283,17 @@ async fn a_stopping_dispatcher_answers_what_it_has() {
 }
 
 #[tokio::test]
+async fn a_stop_that_comes_while_the_loop_is_busy_ends_it_all_the_same() {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(LogId(Uuid::from_u128(1))));
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let seam = Seam::seeded(1, Timestamp(0)).0;
+    let (dispatcher, running) = Dispatcher::start(log, seam, Settings::default(), stop);
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("it ends").unwrap().unwrap();
+    drop(dispatcher);
+}
+
+#[tokio::test]
 async fn parallel_repeats_have_one_effect_and_one_answer() {
     let bench = bench();
     let mut repeats = tokio::task::JoinSet::new();

@@ -1,12 +1,16 @@
 //! Files as they come: good rows among bad ones, files that are none, and files that end too soon.
 
+mod messages;
+mod onix;
+mod suppliers;
+
 use super::*;
 use crate::commands::Lane;
 use crate::dispatcher::{Dispatcher, Settings};
 use domain::State;
 use domain::book::isbn::Isbn;
 use domain::book::{Book, BookId};
-use domain::money::Money;
+use domain::money::{Currency, Money};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use platform::event_log::memory::MemoryLog;
@@ -27,7 +31,34 @@ struct Told {
     accepted: usize,
     there_already: usize,
     refused: Vec<(u64, String)>,
+    /// Each note, once for each row that was taken.
+    notes: Vec<Note>,
+    /// The refused rows, by line, and what surrounds them.
+    rows: Vec<(u64, String)>,
+    read_as: ReadAs,
     stopped: Option<String>,
+}
+
+impl Told {
+    /// How many rows were accepted, there already and refused.
+    fn counts(&self) -> (usize, usize, usize) {
+        (self.accepted, self.there_already, self.refused.len())
+    }
+
+    fn count(&self, note: Note) -> usize {
+        self.notes.iter().filter(|it| **it == note).count()
+    }
+}
+
+/// An import of books by whatever the file is.
+fn books() -> Task {
+    let content = Content::Books { format: None, columns: Vec::new() };
+    let currency = Currency::parse("CNY").unwrap();
+    Task { content, currency, encoding: None, effect: Effect::Real, refused_rows: RefusedRows::Kept }
+}
+
+fn books_as(format: BookFormat) -> Task {
+    Task { content: Content::Books { format: Some(format), columns: Vec::new() }, ..books() }
 }
 
 fn shop() -> Shop {
@@ -39,32 +70,51 @@ fn shop() -> Shop {
 }
 
 impl Shop {
-    async fn import(&self, content: Content, file: impl Into<Vec<u8>>) -> Told {
-        let file = Box::new(std::io::Cursor::new(file.into()));
-        let mut progress = start(file, content, Arc::clone(&self.commands), self.seam.clone());
+    async fn import(&self, task: Task, file: impl Into<Vec<u8>>) -> Told {
+        self.import_from(task, Box::new(std::io::Cursor::new(file.into()))).await
+    }
+
+    async fn import_from(&self, task: Task, file: Box<dyn Read + Send>) -> Told {
+        let mut progress = start(file, task, Arc::clone(&self.commands), self.seam.clone());
         let mut told = Told::default();
         let mut finished = false;
         while let Some(step) = progress.recv().await {
             assert!(!finished, "nothing comes after the end");
             match step {
-                Progress::Accepted => told.accepted += 1,
-                Progress::ThereAlready => told.there_already += 1,
-                Progress::Refused { line, reason } => told.refused.push((line, reason)),
+                Progress::ReadAs(read_as) => told.read_as = read_as,
+                Progress::Accepted { notes } => {
+                    told.accepted += 1;
+                    told.notes.extend(notes);
+                }
+                Progress::ThereAlready { notes } => {
+                    told.there_already += 1;
+                    told.notes.extend(notes);
+                }
+                Progress::Refused { line, reason, row } => {
+                    told.refused.push((line, reason));
+                    told.rows.extend(row.map(|row| (line, row)));
+                }
                 Progress::Finished => finished = true,
                 Progress::Stopped { reason } => (told.stopped, finished) = (Some(reason), true),
             }
         }
         assert!(finished, "an import says how it ended");
         told.refused.sort();
+        told.rows.sort();
         told
     }
 
     async fn books(&self, file: impl Into<Vec<u8>>) -> Told {
-        self.import(Content::Goodbooks, file).await
+        self.import(books_as(BookFormat::Goodbooks), file).await
     }
 
     async fn stock(&self, file: impl Into<Vec<u8>>) -> Told {
-        self.import(Content::Stock { currency: Currency::parse("CNY").unwrap() }, file).await
+        self.import(Task { content: Content::Stock, ..books() }, file).await
+    }
+
+    async fn listing(&self, isbn: &str) -> domain::book::Listing {
+        let Book::Listed(listing) = self.book(isbn).await else { panic!("{isbn} is not listed") };
+        listing
     }
 
     async fn events(&self) -> u64 {
@@ -147,7 +197,8 @@ async fn an_import_again_changes_nothing() {
 async fn a_byte_order_mark_white_space_and_case_do_not_matter() {
     let shop = shop();
     let file = "\u{feff}ISBN , Authors,TITLE\r\n 0-306-40615-2 , Ann ,A title\r\n\r\n";
-    assert_eq!(shop.books(file).await, Told { accepted: 1, ..Told::default() });
+    let told = shop.books(file).await;
+    assert_eq!((told.counts(), told.stopped), ((1, 0, 0), None));
 }
 
 #[tokio::test]
@@ -203,7 +254,8 @@ async fn text_that_is_not_utf8_is_refused_row_by_row() {
     file.extend_from_slice(b"2,140328726,Andr\xe9,1999.0,T,eng\n");
     let told = shop.books(file).await;
     assert_eq!(told.accepted, 1);
-    assert_eq!(told.refused, [(3, "the text in column `authors` is not UTF-8".to_owned())]);
+    let (line, reason) = &told.refused[0];
+    assert!(*line == 3 && reason.starts_with("authors ") && reason.contains("not in the file's encoding"), "{reason}");
 }
 
 #[tokio::test]
@@ -246,7 +298,7 @@ async fn an_import_that_nobody_listens_to_ends() {
     let shop = shop();
     let rows: String = (0..50_000).map(|n| format!("{n},{},Ann,2001.0,Title {n},eng\n", isbn(n))).collect();
     let file = Box::new(std::io::Cursor::new(format!("{HEADER}{rows}").into_bytes()));
-    let mut progress = start(file, Content::Goodbooks, Arc::clone(&shop.commands), shop.seam.clone());
+    let mut progress = start(file, books_as(BookFormat::Goodbooks), Arc::clone(&shop.commands), shop.seam.clone());
     assert!(progress.recv().await.is_some());
     drop(progress);
     let mut before = u64::MAX;

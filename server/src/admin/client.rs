@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use command_side::imports::{Content, Progress};
+use command_side::imports::{Progress, Task};
 use futures_util::stream;
 use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
@@ -57,18 +57,21 @@ pub async fn pay(socket: &Path, order: Uuid, outcome: Outcome) -> anyhow::Result
     accepted(response).await.map(drop)
 }
 
-/// Has the server behind `socket` import `file`, and tells how it goes.
+/// Has the server behind `socket` do `task` with `file`, and tells how it goes.
 pub async fn import(
     socket: &Path,
-    content: Content,
+    task: &Task,
     file: Box<dyn Read + Send>,
 ) -> anyhow::Result<mpsc::Receiver<Progress>> {
     let mut sender = connect(socket).await?;
-    let chunks = stream::unfold(chunks(file), async |mut chunks| {
+    let mut line = serde_json::to_vec(task)?;
+    line.push(b'\n');
+    let body = Box::new(io::Cursor::new(line).chain(file));
+    let chunks = stream::unfold(chunks(body), async |mut chunks| {
         let chunk = chunks.recv().await?;
         Some((chunk.map(Frame::data), chunks))
     });
-    let request = Request::post(super::path_of(content)).header(HOST, "admin").body(StreamBody::new(chunks))?;
+    let request = Request::post("/import").header(HOST, "admin").body(StreamBody::new(chunks))?;
     let response = sender.send_request(request).await.context("the server ended the connection")?;
     let body = accepted(response).await?;
     let (progress, receiver) = mpsc::channel(1_024);
