@@ -65,7 +65,7 @@ async fn silent_slow_and_idle_connections_are_closed() {
 #[tokio::test]
 async fn too_large_headers_and_nonsense_are_answered_with_4xx() {
     let (address, _stop, _serving) = server(hello(), Settings::default()).await;
-    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(BUFFER_MAX_BYTES));
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(2 * BUFFER_MAX_BYTES));
     assert_eq!(status(&mut connected(address, large.as_bytes()).await).await, "HTTP/1.1 431");
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(HEADERS_MAX + 1));
     assert_eq!(status(&mut connected(address, many.as_bytes()).await).await, "HTTP/1.1 431");
