@@ -181,8 +181,8 @@ impl SearchIndex {
 
     /// Commits what is to be committed, until it is stopped, and once more then.
     pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
-        // The dictionary takes a tenth of a second to read: before the first search needs it.
-        let _ = tokio::task::spawn_blocking(analysis::prepare).await;
+        // The dictionary takes a tenth of a second to read: that should not be the first search's.
+        let preparing = tokio::task::spawn_blocking(analysis::prepare);
         loop {
             let due = self.pending().due(self.position());
             let now = async {
@@ -206,6 +206,7 @@ impl SearchIndex {
         if let Err(error) = self.commit().await {
             tracing::warn!(%error, "the search index does not keep its last events; it reads them again");
         }
+        let _ = preparing.await;
         // Whoever waits for room would wait for ever.
         self.pending().close();
         self.position.send_replace(self.position());

@@ -86,8 +86,10 @@ impl CommandRole {
 pub struct Embedded {
     /// Log and dispatcher.
     pub command: CommandRole,
-    /// The views.
+    /// The views that are tables.
     pub store: Arc<ReadStore>,
+    /// The view that is searched.
+    pub search: Arc<SearchIndex>,
     /// What signs tokens.
     pub key: SigningKey,
     /// What is served to everybody.
@@ -170,7 +172,7 @@ impl Embedded {
             hold: settings.hold(),
             webhook_secret: Arc::clone(&webhook_secret),
         };
-        let read = QueryApi::new(Arc::clone(&store), search, vault, settings.queries());
+        let read = QueryApi::new(Arc::clone(&store), Arc::clone(&search), vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
@@ -190,7 +192,7 @@ impl Embedded {
             projectors.spawn(sandbox.clone().pay_all(Arc::clone(&store), stop.clone()));
         }
         let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), seam, stopping);
-        Ok(Self { command, store, key, api, admin, sandbox, stop, projectors, _directory: directory })
+        Ok(Self { command, store, search, key, api, admin, sandbox, stop, projectors, _directory: directory })
     }
 
     /// Ends all roles, the writer first.

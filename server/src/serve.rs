@@ -50,6 +50,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
         let filled = demo::fill(roles.command.commands.as_ref(), &seam).await?;
         roles.store.wait_for(BookRow::NAME, filled).await;
         roles.store.wait_for(StockRow::NAME, filled).await;
+        roles.search.wait_for(filled).await;
     }
     announce(address, &layout);
     if options.demo {
@@ -98,6 +99,7 @@ Try, in another terminal:
 
   curl -i '{url}/v1/books?limit=3'
   curl -i {url}/v1/books/isbn/979-9-0000-0001-1
+  curl -i '{url}/v1/search?q=typestter'
   curl -i {url}/openapi.json
 
 Writes need a token; this one is a manager's, for eight hours:
