@@ -10,7 +10,7 @@ use command_side::commands::Commands;
 use command_side::dispatcher::Dispatcher;
 use command_side::routes::CommandApi;
 use gateway::front_door::{FrontDoor, guard};
-use platform::bus::log_tail::LogTail;
+use platform::bus::log_tail::{LogTail, Recent};
 use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
@@ -135,15 +135,16 @@ impl Embedded {
         let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
         let stop = CancellationToken::new();
+        let recent = Recent::of(Arc::clone(&command.log));
         let mut projectors = JoinSet::new();
-        projectors.spawn(project::<Books>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Stock>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<StockLedger>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Orders>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<OrderHistory>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Bestsellers>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Purchases>(Arc::clone(&command.log), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Search>(Arc::clone(&command.log), Arc::clone(&search), stop.clone()));
+        projectors.spawn(project::<Books>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Stock>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<StockLedger>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Orders>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<OrderHistory>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Bestsellers>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Purchases>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
+        projectors.spawn(project::<Search>(Arc::clone(&recent), Arc::clone(&search), stop.clone()));
         projectors.spawn(Arc::clone(&search).keep(stop.clone()));
         let saga = Saga {
             commands: Arc::clone(&command.commands),
@@ -205,10 +206,10 @@ impl Embedded {
 }
 
 /// The role `projector`, for one view: a worker, and another one after it failed.
-async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<impl ViewStore>, stop: CancellationToken) {
+async fn project<V: View>(recent: Arc<Recent>, store: Arc<impl ViewStore>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let view = V::Row::NAME;
-        if let Err(error) = project_once::<V, _>(&log, &store, stop.clone()).await {
+        if let Err(error) = project_once::<V, _>(&recent, &store, stop.clone()).await {
             tracing::error!(view, %error, "the view does not go on; trying again in a second");
             metrics::counter!("projection_failures_total", "view" => view).increment(1);
             stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await;
@@ -217,13 +218,13 @@ async fn project<V: View>(log: Arc<dyn EventLog>, store: Arc<impl ViewStore>, st
 }
 
 async fn project_once<V: View, S: ViewStore>(
-    log: &Arc<dyn EventLog>,
+    recent: &Arc<Recent>,
     store: &Arc<S>,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     let checkpoints = store.checkpoints(V::Row::NAME).await?;
     let position = checkpoints.first().expect("the store makes every partition's checkpoint").position;
-    let bus = Box::new(LogTail::new(Arc::clone(log), position));
+    let bus = Box::new(LogTail::new(Arc::clone(recent), position));
     Worker { bus, store: Arc::clone(store) }.run::<V>(stop).await
 }
 

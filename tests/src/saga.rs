@@ -13,7 +13,7 @@ use domain::order::{self, CancellationReason, CustomerId, OrderId, Placement};
 use domain::stock::{self, Delta, Location, Reason};
 use domain::timestamp::Timestamp;
 use futures_util::future::{BoxFuture, FutureExt};
-use platform::bus::log_tail::LogTail;
+use platform::bus::log_tail::{LogTail, Recent};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, Position, RecordedEvent, Revision, StreamId};
 use platform::read_store::ReadStore;
@@ -91,7 +91,7 @@ impl Life {
             Dispatcher::start(Arc::clone(&engine), seam.clone(), Settings::default(), stop.clone());
         let commands: Arc<dyn Commands> = Arc::new(dispatcher);
         let position = store.checkpoints(PurchaseRow::NAME).await.unwrap()[0].position;
-        let worker = Worker { bus: Box::new(LogTail::new(engine, position)), store: Arc::clone(&store) };
+        let worker = Worker { bus: Box::new(LogTail::new(Recent::of(engine), position)), store: Arc::clone(&store) };
         let failpoint = Failpoint {
             commands: Arc::clone(&commands),
             left: AtomicU32::new(commands_left),
