@@ -12,6 +12,9 @@ use tantivy::collector::Count;
 const OFFERED: usize = 5;
 const TRIED: usize = 40;
 
+/// Words of a question that are looked at; of a longer one, the first.
+const WORDS: usize = 8;
+
 /// Letters of the longest word that is mended.
 const MENDED_LETTERS: usize = 32;
 
@@ -50,7 +53,7 @@ impl SearchIndex {
     ) -> Result<Vec<Vec<Need>>, StoreError> {
         let mut mended = Vec::new();
         let mut known = Vec::new();
-        for need in &question.needs {
+        for need in question.needs.iter().take(WORDS) {
             let alone = Question { needs: vec![need.clone()], asked: true, ..Question::default() };
             if self.finds(snapshot, &request.filters, &alone)? {
                 known.push(need.clone());
@@ -108,15 +111,12 @@ impl SearchIndex {
         Ok(texts.into_iter().map(|typed| Need { typed, ..need.clone() }).collect())
     }
 
-    /// Whether a search would find anything.
+    /// Whether a question finds anything as it is written.
     fn finds(&self, snapshot: &Snapshot, filters: &[Filter], question: &Question) -> Result<bool, StoreError> {
-        for forgiving in [Forgiving::Unknown, Forgiving::All] {
-            if let Some(Plan { query, .. }) = self.query(snapshot, filters, question, forgiving)?
-                && snapshot.searcher.search(&query, &Count)? > 0
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let plan = self.query(snapshot, filters, question, Forgiving::Nothing)?;
+        Ok(match plan {
+            Some(Plan { query, .. }) => snapshot.searcher.search(&query, &Count)? > 0,
+            None => false,
+        })
     }
 }

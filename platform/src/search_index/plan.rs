@@ -38,6 +38,8 @@ const LESSER: f32 = 0.1;
 /// In which words mistakes are forgiven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forgiving {
+    /// In none.
+    Nothing,
     /// In those that no document has.
     Unknown,
     /// In every one.
@@ -175,8 +177,10 @@ impl Planner<'_> {
     }
 
     fn forgives(&self, word: &str, stem: &str, extent: Extent) -> Result<bool, TantivyError> {
-        if self.forgiving == Forgiving::All {
-            return Ok(true);
+        match self.forgiving {
+            Forgiving::Nothing => return Ok(false),
+            Forgiving::All => return Ok(true),
+            Forgiving::Unknown => {}
         }
         for text in &self.fields.texts {
             let known = vocabulary::has(self.searcher, text.words, word)?

@@ -5,6 +5,7 @@ use crate::event_log::Position;
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 static SHELF: Layout = Layout {
