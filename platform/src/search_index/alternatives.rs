@@ -75,6 +75,7 @@ impl SearchIndex {
             likely.push(others);
         }
         likely.extend(known.into_iter().map(|need| vec![need]));
+        likely.extend(mended.iter().filter_map(|words| words.first()).map(|need| vec![need.clone()]));
         Ok(likely)
     }
 

@@ -357,6 +357,7 @@ async fn what_finds_nothing_is_answered_with_questions_that_find_something() {
         ("hpbbjt", "hobbit"),
         ("hobbit rowling", "hobbit"),
         ("hunger gamma", "hunger"),
+        ("hobbbbit rxwling", "hobbit"),
     ] {
         let found = shelf.find(text);
         assert!(found.total == 0 && found.alternatives.iter().any(|other| other == likely), "{text}: {found:?}");
