@@ -14,6 +14,7 @@ async fn probes_and_metrics_tell_how_it_fares() {
     let path = format!("/v1/books/{id}");
     colophon.get_at(&path, 1).await;
     colophon.get_at(&path, 1).await;
+    colophon.get_at(&format!("/v1/stock/{id}"), 1).await;
     let ready = colophon.get("/readyz").await.json();
     assert_eq!(ready["position"], 1);
     let metrics = colophon.metrics().await;
