@@ -27,12 +27,16 @@ impl View for Bestsellers {
 
     fn evolve(row: Option<BestsellerRow>, key: &Key, fact: &Fact<'_>) -> Result<Option<BestsellerRow>, Poison> {
         let book_id = key.first().and_then(|book| book.as_str()).unwrap_or_default();
-        let book = Uuid::try_parse(book_id).map(BookId::from).map_err(|error| Poison(error.to_string()))?;
-        let of_book = paid_copies(fact).iter().filter(|(paid, _)| *paid == book);
-        let paid: u64 = of_book.map(|(_, quantity)| quantity.get()).sum();
-        let sold = row.map_or(0, |row| row.sold) + paid.cast_signed();
+        let sold = row.map_or(0, |row| row.sold) + paid_copies_of(book_id, fact)?;
         Ok(Some(BestsellerRow { book_id: book_id.to_owned(), partition: fact.partition.into(), sold }))
     }
+}
+
+/// How many copies of one book an event says are paid.
+pub(crate) fn paid_copies_of(book_id: &str, fact: &Fact<'_>) -> Result<i64, Poison> {
+    let book = Uuid::try_parse(book_id).map(BookId::from).map_err(|error| Poison(error.to_string()))?;
+    let of_book = paid_copies(fact).iter().filter(|(paid, _)| *paid == book);
+    Ok(of_book.map(|(_, quantity)| quantity.get()).sum::<u64>().cast_signed())
 }
 
 /// Copies that an event says are paid.

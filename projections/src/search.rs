@@ -1,6 +1,6 @@
 //! The view that is searched: every book that is in the catalogue, with the copies of it that were paid.
 
-use crate::bestseller::paid_copies;
+use crate::bestseller::{paid_copies, paid_copies_of};
 use crate::book::Books;
 use crate::view::{Fact, Poison, View};
 use domain::book::isbn::Isbn;
@@ -36,10 +36,7 @@ impl View for Search {
             row.unwrap_or_else(|| SearchRow { id: id.to_owned(), book: None, sold: 0 });
         match fact.owner {
             Owner::Book(_) => book = Books::evolve(book, key, fact)?,
-            _ => {
-                let of_book = paid_copies(fact).iter().filter(|(paid, _)| paid.to_string() == id);
-                sold += of_book.map(|(_, quantity)| quantity.get().cast_signed()).sum::<i64>();
-            }
+            _ => sold += paid_copies_of(&id, fact)?,
         }
         Ok(Some(SearchRow { id, book, sold }))
     }
