@@ -86,9 +86,14 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     cutter.pieces
 }
 
+/// The characters of a run, as a text or one by one.
+pub(super) fn folded<T: FromIterator<char>>(run: &[Character]) -> T {
+    run.iter().map(|character| character.folded).collect()
+}
+
 /// The words in a run of characters, by the dictionary; what it does not know is a word each.
 pub(super) fn words(run: &[Character]) -> Vec<&[Character]> {
-    let text: String = run.iter().map(|character| character.folded).collect();
+    let text: String = folded(run);
     let mut rest = run;
     let mut words = Vec::new();
     for token in dictionary().cut(&text, false) {
@@ -103,7 +108,7 @@ pub(super) fn words(run: &[Character]) -> Vec<&[Character]> {
 pub(super) fn words_and_parts(run: &[Character]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (place, word) in words(run).into_iter().enumerate() {
-        let text: String = word.iter().map(|character| character.folded).collect();
+        let text: String = folded(word);
         let parts = dictionary().cut_for_search(&text, false);
         found.extend(parts.into_iter().map(|part| (place, part.word.to_owned())));
     }
@@ -296,7 +301,7 @@ mod tests {
                 let parts: Vec<_> = parts.into_iter().map(|part| part.text).collect();
                 parts.join(" ") + &joined.map(|joined| format!("={}", joined.text)).unwrap_or_default()
             }
-            Piece::Run(run) => run.into_iter().map(|character| character.folded).collect(),
+            Piece::Run(run) => folded(&run),
         };
         pieces(text).into_iter().map(shown).collect()
     }
@@ -336,9 +341,7 @@ mod tests {
     #[test]
     fn runs_are_cut_into_words_by_the_dictionary() {
         let Some(Piece::Run(run)) = pieces("人工智能入門").pop() else { panic!("one run") };
-        let texts = |words: Vec<&[Character]>| -> Vec<String> {
-            words.into_iter().map(|word| word.iter().map(|character| character.folded).collect()).collect()
-        };
+        let texts = |words: Vec<&[Character]>| -> Vec<String> { words.into_iter().map(folded).collect() };
         assert_eq!(texts(words(&run)), ["人工智能", "入门"]);
         let parts: Vec<_> = words_and_parts(&run);
         assert!(parts.contains(&(0, "人工".to_owned())) && parts.contains(&(1, "入门".to_owned())), "{parts:?}");

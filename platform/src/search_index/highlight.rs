@@ -1,6 +1,6 @@
 //! Why a document was found: its texts, with what was looked for marked in them.
 
-use super::analysis::{self, Character, Compound, Piece, Token};
+use super::analysis::{self, Character, Compound, Piece, Token, folded};
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ impl Wanted {
         for piece in pieces {
             match piece {
                 Piece::Compound(compound) => self.words.extend(compound.parts.iter().map(|part| part.text.clone())),
-                Piece::Run(run) => self.runs.push(run.iter().map(|character| character.folded).collect()),
+                Piece::Run(run) => self.runs.push(folded(run)),
             }
         }
     }

@@ -4,7 +4,7 @@
 //! keeps its place among the others while documents come and go, and an index that is built anew answers the same. So
 //! words count alike however rare they are, which costs little, since every one of them has to be found.
 
-use super::analysis::{self, Compound, Piece, needs_no_spaces};
+use super::analysis::{self, Compound, Piece, folded, needs_no_spaces};
 use super::highlight::{Marker, Wanted};
 use super::layout::{Fields, TextFields};
 use super::question::{Need, Question, What};
@@ -216,7 +216,7 @@ impl Planner<'_> {
                 && words.len() > 1
             {
                 let terms = words.iter().map(|word| Term::from_field_text(text.words, word)).collect();
-                together.push(boosted(Box::new(PhraseQuery::new(terms)), TOGETHER * text.weight));
+                together.push(boosted(in_a_row(terms), TOGETHER * text.weight));
             }
             for run in &question.runs {
                 together.push(boosted(adjacent(text.characters, run), TOGETHER * text.weight));
@@ -243,14 +243,15 @@ fn characters_in(text: &TextFields, characters: &[char]) -> Clause {
 }
 
 fn adjacent(field: Field, characters: &[char]) -> Clause {
-    let mut terms = characters.iter().map(|character| Term::from_field_text(field, character.encode_utf8(&mut [0; 4])));
-    match (terms.next(), terms.next()) {
-        (Some(only), None) => Box::new(TermQuery::new(only, IndexRecordOption::WithFreqs)),
-        (Some(first), Some(second)) => {
-            let terms = [first, second].into_iter().chain(terms).collect();
-            Box::new(PhraseQuery::new(terms))
-        }
-        (None, _) => Box::new(BooleanQuery::new(Vec::new())),
+    let term = |character: &char| Term::from_field_text(field, character.encode_utf8(&mut [0; 4]));
+    in_a_row(characters.iter().map(term).collect())
+}
+
+/// Terms next to each other, at least one.
+fn in_a_row(mut terms: Vec<Term>) -> Clause {
+    match terms.len() {
+        1 => Box::new(TermQuery::new(terms.remove(0), IndexRecordOption::WithFreqs)),
+        _ => Box::new(PhraseQuery::new(terms)),
     }
 }
 
@@ -264,15 +265,12 @@ fn phrase_in(text: &TextFields, pieces: &[Piece]) -> Clause {
                 words.extend(compound.parts.iter().map(|part| Term::from_field_text(text.words, &part.text)));
             }
             Piece::Run(run) => {
-                let characters: Vec<char> = run.iter().map(|character| character.folded).collect();
-                clauses.push((Occur::Must, adjacent(text.characters, &characters)));
+                clauses.push((Occur::Must, adjacent(text.characters, &folded::<Vec<_>>(run))));
             }
         }
     }
-    match words.as_slice() {
-        [] => {}
-        [word] => clauses.push((Occur::Must, Box::new(TermQuery::new(word.clone(), IndexRecordOption::WithFreqs)))),
-        _ => clauses.push((Occur::Must, Box::new(PhraseQuery::new(words)))),
+    if !words.is_empty() {
+        clauses.push((Occur::Must, in_a_row(words)));
     }
     Box::new(BooleanQuery::new(clauses))
 }

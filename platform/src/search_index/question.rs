@@ -1,6 +1,6 @@
 //! What somebody typed, taken apart: any text is a question, and none is a mistake.
 
-use super::analysis::{self, Character, Compound, Piece, Token};
+use super::analysis::{self, Character, Compound, Piece, Token, folded};
 
 /// Characters of a question that are read; what comes behind them is not looked at.
 pub const TEXT_CHARS: usize = 500;
@@ -155,11 +155,7 @@ fn words_to_find(run: &[Character]) -> Vec<&[Character]> {
 }
 
 fn is_common(word: &[Character]) -> bool {
-    COMMON.contains(&String::from_iter(word.iter().map(|character| character.folded)).as_str())
-}
-
-fn folded(run: &[Character]) -> Vec<char> {
-    run.iter().map(|character| character.folded).collect()
+    COMMON.contains(&folded::<String>(word).as_str())
 }
 
 /// The parts of a text in quotes, and those between them. A quote that is not closed is none.

@@ -12,9 +12,6 @@ use tantivy::query::{BooleanQuery, Occur, Query, RangeQuery, TermQuery};
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::{DocAddress, Searcher, TantivyDocument, TantivyError, Term};
 
-/// Fewer hits than this make a search look for words that are nearly those that were typed.
-const FEW: u64 = 1;
-
 /// What to search for.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
@@ -109,16 +106,7 @@ impl SearchIndex {
     pub fn search(&self, request: &Request<'_>) -> Result<Found, StoreError> {
         let snapshot = self.snapshot();
         let question = Question::read(request.text);
-        let forgiving = match request.after {
-            Some(Place { forgiving: true, .. }) => Forgiving::All,
-            _ => Forgiving::Unknown,
-        };
-        let (mut forgiving, mut answer) = (forgiving, self.answer(&snapshot, request, &question, forgiving)?);
-        if request.after.is_none() && answer.collected.total < FEW && question.asked {
-            let forgiven = self.answer(&snapshot, request, &question, Forgiving::All)?;
-            (forgiving, answer) = (Forgiving::All, forgiven);
-        }
-        let Answer { mut collected, marker } = answer;
+        let Answer { mut collected, marker, forgiving, .. } = self.best_answer(&snapshot, request, &question)?;
         let next = (collected.best.len() > request.limit).then(|| {
             collected.best.truncate(request.limit);
             let rank = collected.best.last().map_or([i64::MIN; 3], |(rank, ..)| *rank);
@@ -143,10 +131,25 @@ impl SearchIndex {
     /// What a search comes to, for whoever measures searches; none if it can find nothing.
     pub fn query_of(&self, request: &Request<'_>) -> Result<Option<Asked>, StoreError> {
         let (snapshot, question) = (self.snapshot(), Question::read(request.text));
-        let found = self.answer(&snapshot, request, &question, Forgiving::Unknown)?.collected.total;
-        let forgiving = if found < FEW { Forgiving::All } else { Forgiving::Unknown };
-        let plan = self.query(&snapshot, &request.filters, &question, forgiving)?;
-        Ok(plan.map(|Plan { query, .. }| Asked { documents: snapshot.searcher, query }))
+        let Answer { query, .. } = self.best_answer(&snapshot, request, &question)?;
+        Ok(query.map(|query| Asked { documents: snapshot.searcher, query }))
+    }
+
+    /// The answer to what was typed; if that finds nothing, to what is nearly that. Later pages go on as the first one began.
+    fn best_answer(
+        &self,
+        snapshot: &Snapshot,
+        request: &Request<'_>,
+        question: &Question,
+    ) -> Result<Answer, StoreError> {
+        if request.after.is_some_and(|place| place.forgiving) {
+            return self.answer(snapshot, request, question, Forgiving::All);
+        }
+        let answer = self.answer(snapshot, request, question, Forgiving::Unknown)?;
+        if request.after.is_none() && answer.collected.total == 0 && question.asked {
+            return self.answer(snapshot, request, question, Forgiving::All);
+        }
+        Ok(answer)
     }
 
     fn answer(
@@ -165,10 +168,10 @@ impl SearchIndex {
         };
         let Some(Plan { query, marker }) = self.query(snapshot, &request.filters, question, forgiving)? else {
             let collected = Collected { counts: vec![Vec::new(); request.counted.len()], ..Collected::default() };
-            return Ok(Answer { collected, marker: Marker::default() });
+            return Ok(Answer { collected, marker: Marker::default(), forgiving, query: None });
         };
         let collected = snapshot.searcher.search_with_statistics_provider(&query, &collector, &Alike)?;
-        Ok(Answer { collected, marker })
+        Ok(Answer { collected, marker, forgiving, query: Some(query) })
     }
 
     /// The question and the filters as a query; none if nothing can be found by it.
@@ -232,6 +235,9 @@ impl SearchIndex {
 struct Answer {
     collected: Collected,
     marker: Marker,
+    forgiving: Forgiving,
+    /// None if nothing can be found.
+    query: Option<Box<dyn Query>>,
 }
 
 fn escaped(text: &str) -> String {
