@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::IndexWriterOptions;
@@ -63,8 +63,8 @@ pub struct SearchIndex {
     pending: Mutex<Pending>,
     /// Told when there may be something to commit.
     news: Notify,
-    snapshot: RwLock<Snapshot>,
-    position: watch::Sender<Position>,
+    /// What searches see.
+    snapshot: watch::Sender<Snapshot>,
 }
 
 /// The documents of one commit, and how far they are.
@@ -144,8 +144,7 @@ impl SearchIndex {
         pending: Pending,
     ) -> Result<Self, StoreError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let position = pending.position();
-        let snapshot = Snapshot { searcher: reader.searcher(), position };
+        let snapshot = Snapshot { searcher: reader.searcher(), position: pending.position() };
         Ok(Self {
             layout,
             fields,
@@ -155,8 +154,7 @@ impl SearchIndex {
             writer: Mutex::new(None),
             pending: Mutex::new(pending),
             news: Notify::new(),
-            snapshot: RwLock::new(snapshot),
-            position: watch::Sender::new(position),
+            snapshot: watch::Sender::new(snapshot),
         })
     }
 
@@ -167,16 +165,16 @@ impl SearchIndex {
 
     /// How far searches are.
     pub fn position(&self) -> Position {
-        *self.position.borrow()
+        self.snapshot.borrow().position
     }
 
     /// Returns once searches are as far as `position`; as soon as the events are there, they are committed for it.
     pub async fn wait_for(&self, position: Position) -> Position {
-        let mut positions = self.position.subscribe();
+        let mut snapshots = self.snapshot.subscribe();
         let _waiting = Waiting::at(self, position);
         self.news.notify_one();
-        let reached = positions.wait_for(|reached| *reached >= position).await;
-        *reached.expect("the index, which is borrowed, holds the sender")
+        let reached = snapshots.wait_for(|snapshot| snapshot.position >= position).await;
+        reached.expect("the index, which is borrowed, holds the sender").position
     }
 
     /// Commits what is to be committed, until it is stopped, and once more then.
@@ -209,7 +207,7 @@ impl SearchIndex {
         let _ = preparing.await;
         // Whoever waits for room would wait for ever.
         self.pending().close();
-        self.position.send_replace(self.position());
+        self.snapshot.send_modify(|_| {});
     }
 
     /// Commits all that is pending. Only [`Self::keep`] calls it, so that there is one commit at a time.
@@ -217,15 +215,10 @@ impl SearchIndex {
         let Some(commit) = self.pending().begin() else { return Ok(()) };
         let began_at = Instant::now();
         let (index, of) = (Arc::clone(self), commit.clone());
-        let written = tokio::task::spawn_blocking(move || index.write_out(&of));
-        let written = written.await.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()));
-        match written {
+        match beside(move || index.write_out(&of)).await {
             Ok(searcher) => {
-                let position = commit.position();
-                *self.snapshot.write().expect("nothing panics while it holds the snapshot") =
-                    Snapshot { searcher, position };
+                self.snapshot.send_replace(Snapshot { searcher, position: commit.position() });
                 self.pending().end(began_at);
-                self.position.send_replace(position);
                 metrics::counter!("search_commits_total").increment(1);
                 Ok(())
             }
@@ -272,7 +265,7 @@ impl SearchIndex {
     }
 
     fn snapshot(&self) -> Snapshot {
-        self.snapshot.read().expect("nothing panics while it holds the snapshot").clone()
+        self.snapshot.borrow().clone()
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -340,16 +333,14 @@ impl ViewStore for SearchIndex {
             let snapshot = self.snapshot();
             let fields = self.fields.clone();
             let read = move || committed.iter().map(|key| snapshot.row(&fields, key)).collect::<Result<Vec<_>, _>>();
-            let read = tokio::task::spawn_blocking(read).await;
-            let read = read.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()))?;
-            rows.extend(read.into_iter().flatten());
+            rows.extend(beside(read).await?.into_iter().flatten());
         }
         rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
     }
 
     async fn write(&self, _: &str, change: &Change) -> Result<bool, StoreError> {
         // Rows that nobody commits must not fill the memory.
-        let mut commits = self.position.subscribe();
+        let mut commits = self.snapshot.subscribe();
         while self.pending().is_full() {
             self.news.notify_one();
             commits.changed().await.expect("the index, which is borrowed, holds the sender");
@@ -360,6 +351,14 @@ impl ViewStore for SearchIndex {
         self.news.notify_one();
         Ok(taken)
     }
+}
+
+/// Does what reads or writes files where nobody else waits for it.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(TantivyError::SystemError(panic.to_string()).into()))
 }
 
 fn begin_anew(path: &Path) -> std::io::Result<()> {

@@ -26,20 +26,19 @@ impl Wanted {
         }
     }
 
-    fn is(&self, token: &Token) -> bool {
-        self.words.contains(&token.text)
-            || self.beginnings.iter().any(|beginning| token.text.starts_with(beginning.as_str()))
-            || (!self.stems.is_empty() && self.stems.contains(&analysis::stem(&token.text)))
+    fn is(&self, Word { text, stem, .. }: &Word) -> bool {
+        self.words.contains(text)
+            || self.stems.contains(stem)
+            || self.beginnings.iter().any(|beginning| text.starts_with(beginning.as_str()))
     }
 
-    /// Where it is found in a piece.
-    fn find(&self, piece: &Piece, found: &mut Vec<Range<usize>>) {
-        match piece {
-            Piece::Compound(Compound { parts, joined }) => {
-                found.extend(parts.iter().filter(|part| self.is(part)).map(|part| part.range.clone()));
-                found.extend(joined.iter().filter(|joined| self.is(joined)).map(|joined| joined.range.clone()));
+    /// Where it is found in a part of a text.
+    fn find(&self, seen: &Seen, found: &mut Vec<Range<usize>>) {
+        match seen {
+            Seen::Words(words) => {
+                found.extend(words.iter().filter(|word| self.is(word)).map(|word| word.range.clone()))
             }
-            Piece::Run(run) => {
+            Seen::Run(run) => {
                 for wanted in self.runs.iter().filter(|wanted| !wanted.is_empty()) {
                     let same = |window: &&[Character]| window.iter().map(|at| at.folded).eq(wanted.iter().copied());
                     let windows = run.windows(wanted.len()).filter(same);
@@ -48,6 +47,28 @@ impl Wanted {
             }
         }
     }
+}
+
+/// A part of a text in which something may be found.
+enum Seen {
+    Words(Vec<Word>),
+    Run(Vec<Character>),
+}
+
+/// A word, with its stem, which every need is compared with.
+struct Word {
+    text: String,
+    stem: String,
+    range: Range<usize>,
+}
+
+fn seen(text: &str) -> Vec<Seen> {
+    let word = |Token { text, range }: Token| Word { stem: analysis::stem(&text), text, range };
+    let seen = |piece| match piece {
+        Piece::Compound(Compound { parts, joined }) => Seen::Words(parts.into_iter().chain(joined).map(word).collect()),
+        Piece::Run(run) => Seen::Run(run),
+    };
+    analysis::pieces(text).into_iter().map(seen).collect()
 }
 
 /// What a question is found by.
@@ -59,10 +80,10 @@ pub(super) struct Marker {
 impl Marker {
     /// Whether a text by itself has all that was asked for.
     pub(super) fn covers(&self, text: &str) -> bool {
-        let pieces = analysis::pieces(text);
+        let text = seen(text);
         self.wanted.iter().filter(|wanted| !wanted.optional).all(|wanted| {
             let mut found = Vec::new();
-            pieces.iter().for_each(|piece| wanted.find(piece, &mut found));
+            text.iter().for_each(|seen| wanted.find(seen, &mut found));
             !found.is_empty()
         })
     }
@@ -70,8 +91,8 @@ impl Marker {
     /// The text as HTML with what was found between `<em>` and `</em>`; none if nothing was found in it.
     pub(super) fn mark(&self, text: &str) -> Option<String> {
         let mut found = Vec::new();
-        for piece in analysis::pieces(text) {
-            self.wanted.iter().filter(|wanted| !wanted.optional).for_each(|wanted| wanted.find(&piece, &mut found));
+        for seen in seen(text) {
+            self.wanted.iter().filter(|wanted| !wanted.optional).for_each(|wanted| wanted.find(&seen, &mut found));
         }
         if found.is_empty() {
             return None;

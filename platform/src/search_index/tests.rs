@@ -518,7 +518,7 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
 
         // Somebody who waits for what never comes does not make every write a commit.
         let far = tokio::time::timeout(Duration::from_secs(60), shelf.index.wait_for(Position(u64::MAX >> 1)));
-        let mut positions = shelf.index.position.subscribe();
+        let mut positions = shelf.index.snapshot.subscribe();
         positions.mark_unchanged();
         let write = async {
             let begin = Instant::now();
@@ -527,7 +527,7 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             positions.changed().await.unwrap();
-            assert_eq!(*positions.borrow_and_update(), Position(6), "one commit for all");
+            assert_eq!(positions.borrow_and_update().position, Position(6), "one commit for all");
             assert!(begin.elapsed() < Duration::from_secs(2));
             tokio::time::sleep(Duration::from_secs(1)).await;
             let begin = Instant::now();
