@@ -20,6 +20,34 @@ pub struct Delivery {
     pub event: Option<RecordedEvent>,
 }
 
+impl Delivery {
+    /// Events that follow on each other in the whole log, from after a position on, as its only partition.
+    pub fn of_whole_log(log: LogId, mut after: Position, events: Vec<RecordedEvent>) -> Vec<Self> {
+        let deliver = |event: RecordedEvent| {
+            let after = std::mem::replace(&mut after, event.position);
+            Self { log, partition: 0, after, position: event.position, event: Some(event) }
+        };
+        events.into_iter().map(deliver).collect()
+    }
+}
+
+/// What a table has taken of a partition, to be compared with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// How many events.
+    pub events: u64,
+    /// The sum of their checksums.
+    pub digest: u64,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub fn add(&mut self, event: &RecordedEvent) {
+        self.events += 1;
+        self.digest = self.digest.wrapping_add(event.checksum);
+    }
+}
+
 /// How far a table has come in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -31,6 +59,10 @@ pub struct Checkpoint {
     pub partition: u16,
     /// All up to here is in the table.
     pub position: Position,
+    /// What of it was for the table.
+    pub tally: Tally,
+    /// How often streams that were set aside have been taken up again: whoever folded before that has to fold anew.
+    pub amended: u64,
 }
 
 /// How a delivery relates to a checkpoint.
@@ -45,6 +77,11 @@ pub enum Fit {
 }
 
 impl Checkpoint {
+    /// Of a table that has taken nothing yet.
+    pub fn start(log: LogId, table: String, partition: u16) -> Self {
+        Self { log, table, partition, position: Position(0), tally: Tally::default(), amended: 0 }
+    }
+
     /// Whether `delivery`, of this checkpoint's log and partition, is the next to apply.
     pub fn fit(&self, delivery: &Delivery) -> Fit {
         if delivery.position <= self.position {

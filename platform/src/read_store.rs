@@ -1,25 +1,26 @@
 //! The read store: rows of views and how far they have come, in SQLite. All of it can be built anew from the log.
 
 mod statements;
+mod table_generation;
+mod table_generations;
 #[cfg(test)]
 mod tests;
 
-use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
 use crate::sqlite_code;
-use crate::view_store::{Change, Key, Parked, Source, StoreError, ViewStore};
+use crate::view_store::{Generations, Source, StoreError};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
-use statements::Statements;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use table_generations::TableGenerations;
 use tokio::sync::{Mutex, watch};
-use uuid::Uuid;
 
 /// Connections that answer reads.
 const READERS: u32 = 8;
@@ -65,29 +66,54 @@ pub struct Select {
     pub limit: u32,
 }
 
-/// Rows, and the position at which they were so.
+/// Rows, and where they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows<T> {
     /// How far the view was.
     pub position: Position,
+    /// The generation of the view.
+    pub generation: u32,
     /// The rows.
     pub rows: Vec<T>,
 }
 
 /// The store.
 pub struct ReadStore {
+    file: Arc<StoreFile>,
+    views: HashMap<&'static str, Arc<TableGenerations>>,
+}
+
+/// The file: one connection writes, others read.
+struct StoreFile {
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
-    views: HashMap<&'static str, View>,
+    /// Of connections that read.
+    options: SqliteConnectOptions,
     log: LogId,
 }
 
-struct View {
-    statements: Statements,
+/// What all generations of a view share.
+struct Shared {
+    table: Table,
+    /// The number of the live generation.
+    live: AtomicU32,
+    /// How far the live generation is.
     position: watch::Sender<Position>,
     changes: Box<[AtomicU64]>,
-    /// Streams set aside, and where.
-    parked: RwLock<HashMap<String, Position>>,
+}
+
+impl Shared {
+    fn new(table: Table, head: Position) -> Self {
+        let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
+        Self { table, live: AtomicU32::new(0), position: watch::Sender::default(), changes }
+    }
+
+    /// Remembers that an object changes.
+    fn changed(&self, object: &Value, position: Position) {
+        if let Some(object) = object.as_str() {
+            self.changes[slot(object)].fetch_max(position.0, Ordering::SeqCst);
+        }
+    }
 }
 
 impl ReadStore {
@@ -98,15 +124,7 @@ impl ReadStore {
         match Self::try_open(path, tables, source).await {
             Err(StoreError::Sqlite(error)) if sqlite_code::is_damaged(&error) => {
                 tracing::warn!(%error, "the read store is damaged and is built anew from the log");
-                for suffix in ["", "-wal", "-shm"] {
-                    let file = PathBuf::from(format!("{}{suffix}", path.display()));
-                    match std::fs::remove_file(&file) {
-                        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                            return Err(StoreError::Io { path: file, source });
-                        }
-                        _ => {}
-                    }
-                }
+                remove_file(path)?;
                 Self::try_open(path, tables, source).await
             }
             opened => opened,
@@ -122,30 +140,42 @@ impl ReadStore {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY);
         let mut writer = SqliteConnection::connect_with(&options).await?;
+        let (format, catalogued): (i32, i64) = sqlx::query_as(
+            "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
+        )
+        .fetch_one(&mut writer)
+        .await?;
+        if catalogued > 0 && format != statements::FORMAT {
+            tracing::warn!(format, "the read store has another format, and is built anew from the log");
+            writer.close().await?;
+            remove_file(path)?;
+            writer = SqliteConnection::connect_with(&options).await?;
+        }
         sqlx::raw_sql(statements::CATALOGUE).execute(&mut writer).await?;
+        let set_format = format!("PRAGMA user_version = {}", statements::FORMAT);
+        sqlx::query(AssertSqlSafe(set_format)).execute(&mut writer).await?;
+        let options = options.read_only(true).create_if_missing(false);
+        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
+        let readers = readers.connect_with(options.clone()).await?;
+        let file = Arc::new(StoreFile { writer: Mutex::new(writer), readers, options, log: source.log });
         let mut views = HashMap::new();
         for table in tables {
-            let statements = Statements::of(table);
-            prepare(&mut writer, table, &statements, source).await?;
-            let position = position(&mut writer, &statements.table).await?;
-            let changes = std::iter::repeat_with(|| AtomicU64::new(source.head.0)).take(CHANGE_SLOTS).collect();
-            let parked = parked(&mut writer, &statements.table).await?;
-            let parked = RwLock::new(parked.into_iter().map(|parked| (parked.stream, parked.position)).collect());
-            views.insert(table.name, View { statements, position: watch::Sender::new(position), changes, parked });
+            let shared = Shared::new(*table, source.head);
+            let mut writer = file.writer.lock().await;
+            let generations = TableGenerations::open(&file, shared, source, &mut writer).await?;
+            views.insert(table.name, Arc::new(generations));
         }
-        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
-        let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await?;
-        Ok(Self { writer: Mutex::new(writer), readers, views, log: source.log })
+        Ok(Self { file, views })
     }
 
     /// How far a view has come: the minimum over its partitions.
     pub fn position(&self, view: &str) -> Position {
-        *self.view(view).position.borrow()
+        *self.view(view).shared.position.borrow()
     }
 
     /// Returns once a view has come as far as `position`.
     pub async fn wait_for(&self, view: &str, position: Position) -> Position {
-        let mut positions = self.view(view).position.subscribe();
+        let mut positions = self.view(view).shared.position.subscribe();
         let reached = positions.wait_for(|reached| *reached >= position).await;
         *reached.expect("the store, which is borrowed, holds the sender")
     }
@@ -153,12 +183,22 @@ impl ReadStore {
     /// Where the last change of an object lies, or of another one that shares its place: never too early, and known
     /// before the view's position passes it.
     pub fn last_change(&self, view: &str, object: &str) -> Position {
-        Position(self.view(view).changes[slot(object)].load(Ordering::SeqCst))
+        Position(self.view(view).shared.changes[slot(object)].load(Ordering::SeqCst))
+    }
+
+    /// The generation of a view that readers see: known before they do.
+    pub fn generation(&self, view: &str) -> u32 {
+        self.view(view).shared.live.load(Ordering::SeqCst)
     }
 
     /// Where a view has set a stream aside, if it has: what it shows of it is as it was before that.
     pub fn parked_at(&self, view: &str, stream: &str) -> Option<Position> {
-        self.view(view).parked.read().expect("nothing panics while it holds the streams").get(stream).copied()
+        self.view(view).live().aside().parked.get(stream).map(|parked| Position(parked.position))
+    }
+
+    /// The generations of a view.
+    pub fn generations(&self, view: &str) -> Arc<dyn Generations> {
+        Arc::clone(self.view(view)) as Arc<dyn Generations>
     }
 
     /// Rows of a view together with its position, in one statement: both of the same moment and generation.
@@ -168,103 +208,26 @@ impl ReadStore {
         select: Select,
         params: &[Param],
     ) -> Result<Rows<T>, StoreError> {
-        let sql = self.view(view).statements.read(&select);
-        let mut query = sqlx::query_as::<_, (Option<i64>, Option<String>)>(AssertSqlSafe(sql));
+        let sql = statements::read(&self.view(view).shared.table, &select);
+        let mut query = sqlx::query_as::<_, (Option<i64>, Option<u32>, Option<String>)>(AssertSqlSafe(sql));
         for param in params {
             query = match param {
                 Param::Text(text) => query.bind(text.clone()),
                 Param::Integer(integer) => query.bind(*integer),
             };
         }
-        let mut read = Rows { position: Position(0), rows: Vec::new() };
-        for (position, row) in query.fetch_all(&self.readers).await? {
-            read.position = position.map_or(read.position, |position| Position(position.cast_unsigned()));
+        let mut read = Rows { position: Position(0), generation: 0, rows: Vec::new() };
+        for (position, generation, row) in query.fetch_all(&self.file.readers).await? {
+            if let (Some(position), Some(generation)) = (position, generation) {
+                (read.position, read.generation) = (Position(position.cast_unsigned()), generation);
+            }
             read.rows.extend(row.map(|row| serde_json::from_str(&row)).transpose()?);
         }
         Ok(read)
     }
 
-    fn view(&self, name: &str) -> &View {
+    fn view(&self, name: &str) -> &Arc<TableGenerations> {
         self.views.get(name).expect("every view that is asked for was opened")
-    }
-}
-
-impl ViewStore for ReadStore {
-    async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
-        let table = &self.view(view).statements.table;
-        let rows: Vec<(u16, i64)> =
-            sqlx::query_as("SELECT partition, position FROM checkpoints WHERE table_name = ? ORDER BY partition")
-                .bind(table)
-                .fetch_all(&self.readers)
-                .await?;
-        let checkpoint = |(partition, position): (u16, i64)| Checkpoint {
-            log: self.log,
-            table: table.clone(),
-            partition,
-            position: Position(position.cast_unsigned()),
-        };
-        Ok(rows.into_iter().map(checkpoint).collect())
-    }
-
-    async fn parked(&self, view: &str) -> Result<Vec<Parked>, StoreError> {
-        Ok(parked(&mut *self.readers.acquire().await?, &self.view(view).statements.table).await?)
-    }
-
-    async fn load<T: DeserializeOwned + Send>(&self, view: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
-        let sql = AssertSqlSafe(Arc::clone(&self.view(view).statements.load));
-        let rows: Vec<String> =
-            sqlx::query_scalar(sql).bind(serde_json::to_string(keys)?).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok(serde_json::from_str(row)?)).collect()
-    }
-
-    async fn write(&self, view: &str, change: &Change) -> Result<bool, StoreError> {
-        let View { statements, position: announced, changes, parked } = self.view(view);
-        // Before the commit: a reader that sees the new position has to see these too.
-        let changed_keys = change.upserts.iter().map(|row| &row[statements.object]);
-        for object in changed_keys.chain(change.deletes.iter().filter_map(|key| key.first())) {
-            if let Some(object) = object.as_str() {
-                changes[slot(object)].fetch_max(change.to.0, Ordering::SeqCst);
-            }
-        }
-        let newly_parked = change.parked.iter().map(|parked| (parked.stream.clone(), parked.position));
-        parked.write().expect("nothing panics while it holds the streams").extend(newly_parked);
-        let mut writer = self.writer.lock().await;
-        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let moved = sqlx::query(
-            "UPDATE checkpoints SET position = ? WHERE table_name = ? AND partition = ? AND log = ? AND position = ?",
-        )
-        .bind(change.to.0.cast_signed())
-        .bind(&change.from.table)
-        .bind(change.from.partition)
-        .bind(change.from.log.0)
-        .bind(change.from.position.0.cast_signed())
-        .execute(&mut *transaction)
-        .await?;
-        if moved.rows_affected() == 0 {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        for (sql, values) in [
-            (&statements.upsert, serde_json::to_string(&change.upserts)?),
-            (&statements.delete, serde_json::to_string(&change.deletes)?),
-        ] {
-            if values != "[]" {
-                sqlx::query(AssertSqlSafe(Arc::clone(sql))).bind(values).execute(&mut *transaction).await?;
-            }
-        }
-        for Parked { stream, position, reason } in &change.parked {
-            sqlx::query("INSERT INTO parked (table_name, stream, position, reason) VALUES (?, ?, ?, ?)")
-                .bind(&change.from.table)
-                .bind(stream)
-                .bind(position.0.cast_signed())
-                .bind(reason)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        let reached = position(&mut writer, &statements.table).await?;
-        announced.send_replace(reached);
-        Ok(true)
     }
 }
 
@@ -274,69 +237,15 @@ fn slot(object: &str) -> usize {
     (hasher.finish() % CHANGE_SLOTS as u64) as usize
 }
 
-/// Leaves a view as it is if it can go on, and begins it anew if not.
-async fn prepare(
-    writer: &mut SqliteConnection,
-    table: &Table,
-    statements: &Statements,
-    Source { log, head, partitions }: Source,
-) -> Result<(), StoreError> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let live: Option<(String, Uuid)> = sqlx::query_as("SELECT shape, log FROM generations WHERE view = ?")
-        .bind(table.name)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let (count, furthest): (i64, i64) =
-        sqlx::query_as("SELECT count(*), coalesce(max(position), 0) FROM checkpoints WHERE table_name = ?")
-            .bind(&statements.table)
-            .fetch_one(&mut *transaction)
-            .await?;
-    let goes_on = live.as_ref().is_some_and(|(shape, of)| *shape == statements.create && *of == log.0)
-        && count == i64::from(partitions)
-        && furthest.cast_unsigned() <= head.0;
-    if goes_on {
-        return Ok(transaction.rollback().await?);
+fn remove_file(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = PathBuf::from(format!("{}{suffix}", path.display()));
+        match std::fs::remove_file(&file) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { path: file, source });
+            }
+            _ => {}
+        }
     }
-    if live.is_some() {
-        tracing::warn!(view = table.name, "the view is of another log or shape, and is built anew");
-    }
-    sqlx::raw_sql(AssertSqlSafe(statements.begin_anew(table))).execute(&mut *transaction).await?;
-    sqlx::query("INSERT INTO generations (view, table_name, shape, log) VALUES (?, ?, ?, ?)")
-        .bind(table.name)
-        .bind(&statements.table)
-        .bind(&statements.create)
-        .bind(log.0)
-        .execute(&mut *transaction)
-        .await?;
-    for partition in 0..partitions {
-        sqlx::query("INSERT INTO checkpoints (table_name, partition, log, position) VALUES (?, ?, ?, 0)")
-            .bind(&statements.table)
-            .bind(partition)
-            .bind(log.0)
-            .execute(&mut *transaction)
-            .await?;
-    }
-    Ok(transaction.commit().await?)
-}
-
-async fn position(connection: &mut SqliteConnection, table: &str) -> Result<Position, sqlx::Error> {
-    let position: i64 = sqlx::query_scalar("SELECT min(position) FROM checkpoints WHERE table_name = ?")
-        .bind(table)
-        .fetch_one(connection)
-        .await?;
-    Ok(Position(position.cast_unsigned()))
-}
-
-async fn parked(connection: &mut SqliteConnection, table: &str) -> Result<Vec<Parked>, sqlx::Error> {
-    let rows: Vec<(String, i64, String)> =
-        sqlx::query_as("SELECT stream, position, reason FROM parked WHERE table_name = ? ORDER BY position")
-            .bind(table)
-            .fetch_all(connection)
-            .await?;
-    let parked = |(stream, position, reason): (_, i64, _)| Parked {
-        stream,
-        position: Position(position.cast_unsigned()),
-        reason,
-    };
-    Ok(rows.into_iter().map(parked).collect())
+    Ok(())
 }

@@ -6,6 +6,8 @@
 mod alternatives;
 mod analysis;
 mod collect;
+mod frozen;
+mod generations;
 mod highlight;
 mod layout;
 mod pending;
@@ -18,20 +20,22 @@ mod tests;
 mod vocabulary;
 
 pub use collect::{Counts, Order};
+pub use generations::SearchIndexes;
 pub use layout::{Described, Kind, Layout};
 pub use question::TEXT_CHARS;
 pub use search::{Asked, Filter, Found, Hit, Place, Request};
 
-use crate::bus::Checkpoint;
+use crate::bus::{Checkpoint, Tally};
 use crate::event_log::{LogId, Position};
-use crate::view_store::{Change, Key, Parked, Source, StoreError, ViewStore};
+use crate::view_store::{self, Change, Key, SetAside, Source, StoreError, ViewStore};
+use futures_util::future::{BoxFuture, FutureExt};
 use layout::Fields;
 use pending::{Commit, Pending};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tantivy::directory::MmapDirectory;
@@ -39,7 +43,9 @@ use tantivy::indexer::IndexWriterOptions;
 use tantivy::query::TermQuery;
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::store::Compressor;
-use tantivy::{Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError};
+use tantivy::{
+    DocAddress, Index, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
+};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,8 +57,10 @@ const WRITER_BYTES: usize = 20 << 20;
 /// How long an index that cannot be written rests before the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The index.
+/// The index: one generation of a view.
 pub struct SearchIndex {
+    /// Whether it is the one that is searched.
+    live: AtomicBool,
     layout: &'static Layout,
     fields: Fields,
     index: Index,
@@ -71,7 +79,7 @@ pub struct SearchIndex {
 #[derive(Clone)]
 struct Snapshot {
     searcher: Searcher,
-    position: Position,
+    checkpoints: Vec<Checkpoint>,
 }
 
 /// What a commit says of itself.
@@ -79,8 +87,29 @@ struct Snapshot {
 struct Payload {
     log: Uuid,
     shape: String,
-    checkpoints: BTreeMap<u16, u64>,
-    parked: Vec<(String, u64, String)>,
+    checkpoints: BTreeMap<u16, Mark>,
+    set_aside: SetAside,
+}
+
+/// How far a partition is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    position: u64,
+    events: u64,
+    digest: u64,
+    amended: u64,
+}
+
+impl Payload {
+    fn checkpoints(&self, view: &str) -> Vec<Checkpoint> {
+        let checkpoint = |(partition, mark): (&u16, &Mark)| Checkpoint {
+            position: Position(mark.position),
+            tally: Tally { events: mark.events, digest: mark.digest },
+            amended: mark.amended,
+            ..Checkpoint::start(LogId(self.log), view.to_owned(), *partition)
+        };
+        self.checkpoints.iter().map(checkpoint).collect()
+    }
 }
 
 impl SearchIndex {
@@ -95,6 +124,11 @@ impl SearchIndex {
                 tracing::warn!(%error, "the search index is damaged and is built anew from the log");
             }
         }
+        Self::create(path, layout, source, SetAside::default())
+    }
+
+    /// Makes a new index in a directory, whatever is there.
+    fn create(path: &Path, layout: &'static Layout, source: Source, set_aside: SetAside) -> Result<Self, StoreError> {
         begin_anew(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
         let (schema, fields) = layout.schema();
         // Rows are small, and read one by one: what compression saves, it costs with every hit.
@@ -105,8 +139,9 @@ impl SearchIndex {
         };
         let directory = MmapDirectory::open(path).map_err(TantivyError::from)?;
         let index = Index::create(directory, schema, settings)?;
-        let checkpoints = (0..source.partitions).map(|partition| (partition, Position(0))).collect();
-        Self::with(index, layout, fields, source.log, Pending::new(checkpoints, Vec::new()))
+        let start = |partition| Checkpoint::start(source.log, layout.name.to_owned(), partition);
+        let checkpoints = (0..source.partitions).map(start).collect();
+        Self::with(index, layout, fields, source.log, Pending::new(checkpoints, set_aside))
     }
 
     /// The index as it was left, if it can go on.
@@ -117,7 +152,7 @@ impl SearchIndex {
         let index = Index::open_in_dir(path)?;
         let Some(payload) = index.load_metas()?.payload else { return Ok(None) };
         let payload: Payload = serde_json::from_str(&payload)?;
-        let furthest = payload.checkpoints.values().copied().max().unwrap_or(0);
+        let furthest = payload.checkpoints.values().map(|mark| mark.position).max().unwrap_or(0);
         let fits = payload.log == source.log.0
             && payload.shape == layout.shape()
             && payload.checkpoints.keys().copied().eq(0..source.partitions)
@@ -130,10 +165,8 @@ impl SearchIndex {
             return Err(TantivyError::SystemError(format!("{} is not as it was written", file.display())).into());
         }
         let (_, fields) = layout.schema();
-        let checkpoints = payload.checkpoints.into_iter().map(|(partition, at)| (partition, Position(at))).collect();
-        let parked = payload.parked.into_iter();
-        let parked = parked.map(|(stream, position, reason)| Parked { stream, position: Position(position), reason });
-        Self::with(index, layout, fields, source.log, Pending::new(checkpoints, parked.collect())).map(Some)
+        let pending = Pending::new(payload.checkpoints(layout.name), payload.set_aside);
+        Self::with(index, layout, fields, source.log, pending).map(Some)
     }
 
     fn with(
@@ -144,8 +177,9 @@ impl SearchIndex {
         pending: Pending,
     ) -> Result<Self, StoreError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let snapshot = Snapshot { searcher: reader.searcher(), position: pending.position() };
+        let snapshot = Snapshot { searcher: reader.searcher(), checkpoints: pending.checkpoints() };
         Ok(Self {
+            live: AtomicBool::new(true),
             layout,
             fields,
             index,
@@ -165,7 +199,7 @@ impl SearchIndex {
 
     /// How far searches are.
     pub fn position(&self) -> Position {
-        self.snapshot.borrow().position
+        self.snapshot.borrow().position()
     }
 
     /// Returns once searches are as far as `position`; as soon as the events are there, they are committed for it.
@@ -173,8 +207,8 @@ impl SearchIndex {
         let mut snapshots = self.snapshot.subscribe();
         let _waiting = Waiting::at(self, position);
         self.news.notify_one();
-        let reached = snapshots.wait_for(|snapshot| snapshot.position >= position).await;
-        reached.expect("the index, which is borrowed, holds the sender").position
+        let reached = snapshots.wait_for(|snapshot| snapshot.position() >= position).await;
+        reached.expect("the index, which is borrowed, holds the sender").position()
     }
 
     /// Commits what is to be committed, until it is stopped, and once more then.
@@ -217,7 +251,7 @@ impl SearchIndex {
         let (index, of) = (Arc::clone(self), commit.clone());
         match beside(move || index.write_out(&of)).await {
             Ok(searcher) => {
-                self.snapshot.send_replace(Snapshot { searcher, position: commit.position() });
+                self.snapshot.send_replace(Snapshot { searcher, checkpoints: commit.checkpoints });
                 self.pending().end(began_at);
                 metrics::counter!("search_commits_total").increment(1);
                 Ok(())
@@ -248,13 +282,15 @@ impl SearchIndex {
                 writer.add_document(self.layout.document(&self.fields, row)?)?;
             }
         }
-        let parked =
-            commit.parked.iter().map(|parked| (parked.stream.clone(), parked.position.0, parked.reason.clone()));
+        let mark = |Checkpoint { partition, position, tally, amended, .. }: &Checkpoint| {
+            let (events, digest) = (tally.events, tally.digest);
+            (*partition, Mark { position: position.0, events, digest, amended: *amended })
+        };
         let payload = Payload {
             log: self.log.0,
             shape: self.layout.shape(),
-            checkpoints: commit.checkpoints.iter().map(|(partition, at)| (*partition, at.0)).collect(),
-            parked: parked.collect(),
+            checkpoints: commit.checkpoints.iter().map(mark).collect(),
+            set_aside: commit.set_aside.clone(),
         };
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&serde_json::to_string(&payload)?);
@@ -262,6 +298,12 @@ impl SearchIndex {
         *slot = Some(writer);
         self.reader.reload()?;
         Ok(self.reader.searcher())
+    }
+
+    /// Nothing is committed any more: its files are about to go.
+    fn discard(&self) {
+        self.pending().close();
+        self.snapshot.send_modify(|_| {});
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -274,14 +316,21 @@ impl SearchIndex {
 }
 
 impl Snapshot {
+    fn position(&self) -> Position {
+        view_store::position(&self.checkpoints)
+    }
+
     /// The row with a key, as it was committed.
     fn row(&self, fields: &Fields, key: &str) -> Result<Option<Json>, StoreError> {
         let query = TermQuery::new(fields.key_term(key), IndexRecordOption::Basic);
         let found = self.searcher.search(&query, &tantivy::collector::TopDocs::with_limit(1).order_by_score())?;
-        let Some((_, at)) = found.first() else { return Ok(None) };
-        let document: TantivyDocument = self.searcher.doc(*at)?;
+        found.first().map(|(_, at)| self.row_at(fields, *at)).transpose()
+    }
+
+    fn row_at(&self, fields: &Fields, at: DocAddress) -> Result<Json, StoreError> {
+        let document: TantivyDocument = self.searcher.doc(at)?;
         let row = document.get_first(fields.row).and_then(|row| row.as_str()).unwrap_or_default();
-        Ok(Some(serde_json::from_str(row)?))
+        Ok(serde_json::from_str(row)?)
     }
 }
 
@@ -305,51 +354,56 @@ impl Drop for Waiting<'_> {
 }
 
 impl ViewStore for SearchIndex {
-    async fn checkpoints(&self, view: &str) -> Result<Vec<Checkpoint>, StoreError> {
-        let checkpoint = |(partition, position): (&u16, &Position)| Checkpoint {
-            log: self.log,
-            table: view.to_owned(),
-            partition: *partition,
-            position: *position,
-        };
-        Ok(self.pending().checkpoints.iter().map(checkpoint).collect())
+    fn is_live(&self) -> bool {
+        self.live.load(Ordering::SeqCst)
     }
 
-    async fn parked(&self, _: &str) -> Result<Vec<Parked>, StoreError> {
-        Ok(self.pending().parked.clone())
+    fn checkpoints(&self) -> BoxFuture<'_, Result<Vec<Checkpoint>, StoreError>> {
+        std::future::ready(Ok(self.pending().checkpoints())).boxed()
     }
 
-    async fn load<T: DeserializeOwned + Send>(&self, _: &str, keys: &[&Key]) -> Result<Vec<T>, StoreError> {
-        let mut rows = Vec::new();
-        let mut committed = Vec::new();
-        for key in keys.iter().filter_map(|key| key.first().and_then(Json::as_str)) {
-            match self.pending().row(key) {
-                Some(row) => rows.extend(row),
-                None => committed.push(key.to_owned()),
+    fn set_aside(&self) -> SetAside {
+        self.pending().set_aside.clone()
+    }
+
+    fn load<'a>(&'a self, keys: &'a [&'a Key]) -> BoxFuture<'a, Result<Vec<Json>, StoreError>> {
+        async move {
+            let mut rows = Vec::new();
+            let mut committed = Vec::new();
+            for key in keys.iter().filter_map(|key| key.first().and_then(Json::as_str)) {
+                match self.pending().row(key) {
+                    Some(row) => rows.extend(row),
+                    None => committed.push(key.to_owned()),
+                }
             }
+            if !committed.is_empty() {
+                // After what is pending was looked at: a row that was committed meanwhile is in this snapshot.
+                let snapshot = self.snapshot();
+                let fields = self.fields.clone();
+                let read =
+                    move || committed.iter().map(|key| snapshot.row(&fields, key)).collect::<Result<Vec<_>, _>>();
+                rows.extend(beside(read).await?.into_iter().flatten());
+            }
+            Ok(rows)
         }
-        if !committed.is_empty() {
-            // After what is pending was looked at: a row that was committed meanwhile is in this snapshot.
-            let snapshot = self.snapshot();
-            let fields = self.fields.clone();
-            let read = move || committed.iter().map(|key| snapshot.row(&fields, key)).collect::<Result<Vec<_>, _>>();
-            rows.extend(beside(read).await?.into_iter().flatten());
-        }
-        rows.into_iter().map(|row| Ok(serde_json::from_value(row)?)).collect()
+        .boxed()
     }
 
-    async fn write(&self, _: &str, change: &Change) -> Result<bool, StoreError> {
-        // Rows that nobody commits must not fill the memory.
-        let mut commits = self.snapshot.subscribe();
-        while self.pending().is_full() {
+    fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>> {
+        async move {
+            // Rows that nobody commits must not fill the memory.
+            let mut commits = self.snapshot.subscribe();
+            while self.pending().is_full() {
+                self.news.notify_one();
+                commits.changed().await.expect("the index, which is borrowed, holds the sender");
+            }
+            let upserts = change.upserts.iter().map(|row| (self.layout.key_of(row).to_owned(), Some(row.clone())));
+            let deletes = change.deletes.iter().filter_map(|key| Some((key.first()?.as_str()?.to_owned(), None)));
+            let taken = change.from.log == self.log && self.pending().take(change, upserts.chain(deletes));
             self.news.notify_one();
-            commits.changed().await.expect("the index, which is borrowed, holds the sender");
+            Ok(taken)
         }
-        let upserts = change.upserts.iter().map(|row| (self.layout.key_of(row).to_owned(), Some(row.clone())));
-        let deletes = change.deletes.iter().filter_map(|key| Some((key.first()?.as_str()?.to_owned(), None)));
-        let taken = change.from.log == self.log && self.pending().take(change, upserts.chain(deletes));
-        self.news.notify_one();
-        Ok(taken)
+        .boxed()
     }
 }
 

@@ -43,7 +43,7 @@ impl View for Books {
             book::Event::Repriced(price) => row.price(price.as_ref()),
             book::Event::Retired => row.retired = 1,
         }
-        row.revision += 1;
+        row.revision = fact.recorded.revision.0.cast_signed();
         Ok(Some(row))
     }
 }

@@ -2,10 +2,17 @@
 //!
 //! Nothing here causes anything outside: replaying events through it any number of times leaves the same rows.
 
+pub mod any_view;
+pub mod as_of;
 pub mod bestseller;
 pub mod book;
+pub mod dead_letters;
+pub mod health;
 pub mod order;
+pub mod projector;
 pub mod purchase;
+pub mod rebuild;
+pub mod reconciliation;
 pub mod search;
 pub mod stock;
 pub mod view;

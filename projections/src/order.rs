@@ -44,7 +44,7 @@ impl View for Orders {
             _ => {}
         }
         row.status(event.status);
-        row.revision += 1;
+        row.revision = fact.recorded.revision.0.cast_signed();
         Ok(Some(row))
     }
 }

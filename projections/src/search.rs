@@ -149,7 +149,7 @@ mod tests {
         };
         let paid = Event::Order(OrderEvent { status: Status::Paid, what });
         let (owner, recorded) = (Owner::Order(OrderId::from(Uuid::from_u128(9))), recorded());
-        let fact = Fact { owner: &owner, event: &paid, recorded: &recorded, partition: 3 };
+        let fact = Fact { owner: &owner, event: &paid, recorded: &recorded, partition: 3, skipped: &[] };
         assert_eq!(Search::keys(&fact).len(), 3);
         let key = vec![json!(books[0].to_string())];
         let mut row = Search::evolve(None, &key, &fact).unwrap();

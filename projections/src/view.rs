@@ -3,7 +3,7 @@
 use domain::Event;
 use platform::event_log::RecordedEvent;
 use platform::read_store::Table;
-use platform::view_store::Key;
+use platform::view_store::{Key, Skipped};
 use schemas::stream::Owner;
 use schemas::views::{Row, TableRow};
 
@@ -18,6 +18,8 @@ pub struct Fact<'a> {
     pub recorded: &'a RecordedEvent,
     /// The partition that it came in: part of the key of rows that sum over several streams.
     pub partition: u16,
+    /// Events of its stream that the view leaves out.
+    pub skipped: &'a [Skipped],
 }
 
 /// Why a view cannot take an event.
@@ -45,10 +47,11 @@ pub fn table<V: View<Row: TableRow>>() -> Table {
     Table { name: V::Row::NAME, columns: V::Row::COLUMNS, key: V::Row::KEY.len(), indexes: V::Row::INDEXES }
 }
 
-/// Refuses an event that does not follow on the row as it is.
+/// Refuses an event that does not follow on the row as it is, but for events that are left out.
 pub(crate) fn continues(revision: i64, fact: &Fact<'_>) -> Result<(), Poison> {
     let (expected, found) = (revision.cast_unsigned() + 1, fact.recorded.revision.0);
-    if expected == found {
+    let left_out = |revision| fact.skipped.iter().any(|skipped| skipped.revision == revision);
+    if expected <= found && (expected..found).all(left_out) {
         return Ok(());
     }
     Err(Poison(format!("expected revision {expected} of the stream, found revision {found}")))

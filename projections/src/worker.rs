@@ -1,16 +1,14 @@
 //! The worker: takes deliveries that fit, folds them, and writes rows and checkpoint in one transaction.
 
-mod batch;
+pub mod batch;
 #[cfg(test)]
 mod tests;
 
-use crate::view::View;
-use batch::Batch;
-use platform::bus::{Bus, BusError, Checkpoint, Delivery, Fit};
-use platform::event_log::LogId;
-use platform::view_store::{Change, StoreError, ViewStore};
-use schemas::views::Row;
-use std::collections::{BTreeMap, HashSet};
+use crate::any_view::AnyView;
+use platform::bus::{Bus, BusError, Checkpoint, Delivery, Fit, Tally};
+use platform::event_log::{EventLog, LogError, LogId, Position};
+use platform::view_store::{self, Change, SetAside, StoreError, ViewStore};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,17 +26,20 @@ pub enum WorkerError {
     /// There are no deliveries.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The rows could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Builds one view from all partitions of a bus.
-pub struct Worker<S> {
-    /// Where events come from.
-    pub bus: Box<dyn Bus>,
-    /// Where rows go.
-    pub store: Arc<S>,
+/// Builds one generation of a view.
+pub struct Worker {
+    view: &'static dyn AnyView,
+    store: Arc<dyn ViewStore>,
+    partitions: BTreeMap<u16, Partition>,
+    set_aside: SetAside,
 }
 
 /// How far a partition has come, and since when there is a gap behind it.
@@ -48,60 +49,115 @@ struct Partition {
     reported: bool,
 }
 
-impl<S: ViewStore> Worker<S> {
-    /// Works until it is stopped.
-    pub async fn run<V: View>(mut self, stop: CancellationToken) -> Result<(), WorkerError> {
-        let view = V::Row::NAME;
-        let mut partitions = partitions(self.store.as_ref(), view).await?;
-        let parked = self.store.parked(view).await?;
-        let mut parked: HashSet<String> = parked.into_iter().map(|parked| parked.stream).collect();
-        metrics::gauge!("projection_parked_streams", "view" => view).set(parked.len() as f64);
-        while let Some(deliveries) = stop.run_until_cancelled(self.bus.next(BATCH)).await {
-            for (number, deliveries) in by_partition(deliveries?) {
-                let Some(partition) = partitions.get_mut(&number) else {
-                    tracing::error!(view, partition = number, "the view does not know this partition");
-                    continue;
-                };
-                let fitting = partition.fitting(&deliveries);
-                let ahead = deliveries.iter().any(|delivery| partition.checkpoint.fit(delivery) == Fit::Ahead);
-                partition.watch(fitting.is_empty() && ahead, view);
-                if fitting.is_empty() {
-                    continue;
-                }
-                let batch = Batch::<V>::fold(&fitting, &parked, self.store.as_ref()).await?;
-                let to = fitting[fitting.len() - 1].position;
-                let change = Change {
-                    from: partition.checkpoint.clone(),
-                    to,
-                    upserts: batch.upserts()?,
-                    deletes: batch.deletes(),
-                    parked: batch.parked.into_values().collect(),
-                };
-                if self.store.write(view, &change).await? {
-                    partition.checkpoint.position = to;
-                    parked.extend(change.parked.into_iter().map(|parked| parked.stream));
-                    metrics::counter!("projection_events_total", "view" => view).increment(fitting.len() as u64);
-                    metrics::counter!("projection_commits_total", "view" => view).increment(1);
-                    metrics::gauge!("projection_parked_streams", "view" => view).set(parked.len() as f64);
-                } else {
-                    // Another worker has this partition too, and was first. The checkpoint decides between the two.
-                    tracing::warn!(view, partition = number, "another worker moved the checkpoint; reading it again");
-                    *partition = self::partitions(self.store.as_ref(), view)
-                        .await?
-                        .remove(&number)
-                        .expect("it was there before");
-                }
+impl Worker {
+    /// A worker that goes on where the generation stands.
+    pub async fn open(view: &'static dyn AnyView, store: Arc<dyn ViewStore>) -> Result<Self, StoreError> {
+        let mut worker = Self { view, store, partitions: BTreeMap::new(), set_aside: SetAside::default() };
+        worker.look_again().await?;
+        Ok(worker)
+    }
+
+    /// Takes what comes until it is stopped.
+    pub async fn run(mut self, mut bus: Box<dyn Bus>, stop: CancellationToken) -> Result<(), WorkerError> {
+        self.tell_parked();
+        while let Some(deliveries) = stop.run_until_cancelled(bus.next(BATCH)).await {
+            self.take(deliveries?).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the log's next batch, not beyond a position; answers how far it is then.
+    pub async fn advance(&mut self, log: &dyn EventLog, to: Position) -> Result<Position, WorkerError> {
+        let at = self.position();
+        let limit = usize::try_from(to.0.saturating_sub(at.0)).unwrap_or(BATCH).min(BATCH);
+        let events = log.read_all(at, limit).await?;
+        if events.is_empty() && at < to {
+            let what = format!("expected events up to position {}, found none after {}", to.0, at.0);
+            return Err(LogError::Unavailable(what).into());
+        }
+        self.take(Delivery::of_whole_log(log.id(), at, events)).await?;
+        Ok(self.position())
+    }
+
+    /// How far it has come.
+    pub fn position(&self) -> Position {
+        let checkpoints: Vec<_> = self.partitions.values().map(|partition| partition.checkpoint.clone()).collect();
+        view_store::position(&checkpoints)
+    }
+
+    /// Takes deliveries, as far as they continue what there is.
+    pub async fn take(&mut self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let view = self.view.name();
+        for (number, deliveries) in by_partition(deliveries) {
+            let Some(partition) = self.partitions.get_mut(&number) else {
+                tracing::error!(view, partition = number, "the view does not know this partition");
+                continue;
+            };
+            let fitting = partition.fitting(&deliveries);
+            let ahead = deliveries.iter().any(|delivery| partition.checkpoint.fit(delivery) == Fit::Ahead);
+            partition.watch(fitting.is_empty() && ahead, view);
+            if let Some(last) = fitting.last() {
+                let from = partition.checkpoint.clone();
+                self.apply(&fitting, from, last.position).await?;
             }
         }
         Ok(())
     }
-}
 
-async fn partitions(store: &impl ViewStore, view: &str) -> Result<BTreeMap<u16, Partition>, StoreError> {
-    let checkpoints = store.checkpoints(view).await?;
-    let watched =
-        |checkpoint: Checkpoint| (checkpoint.partition, Partition { checkpoint, gap_since: None, reported: false });
-    Ok(checkpoints.into_iter().map(watched).collect())
+    /// Folds deliveries that continue a partition, and writes what they come to.
+    async fn apply(&mut self, fitting: &[&Delivery], from: Checkpoint, to: Position) -> Result<(), StoreError> {
+        let view = self.view.name();
+        let folded = self.view.fold(fitting, &self.set_aside, self.store.as_ref()).await?;
+        let Tally { events, digest } = from.tally;
+        let change = Change {
+            tally: Tally { events: events + folded.tally.events, digest: digest.wrapping_add(folded.tally.digest) },
+            upserts: folded.upserts,
+            deletes: folded.deletes,
+            parked: folded.parked,
+            ..Change::of(from, to)
+        };
+        if !self.store.write(&change).await? {
+            // Another worker has this partition too, and was first, or a stream that was set aside is taken up again.
+            tracing::debug!(view, "the checkpoint is not where it was; reading it again");
+            return self.look_again().await;
+        }
+        for parked in &change.parked {
+            let (stream, position, reason) = (&parked.stream, parked.position, &parked.reason);
+            tracing::error!(view, %stream, position, reason, "the view cannot take this event, and sets the stream aside");
+        }
+        self.set_aside.change(&change);
+        if let Some(partition) = self.partitions.get_mut(&change.from.partition) {
+            partition.checkpoint = change.checkpoint();
+        }
+        if self.store.is_live() {
+            metrics::counter!("projection_events_total", "view" => view).increment(fitting.len() as u64);
+            metrics::counter!("projection_commits_total", "view" => view).increment(1);
+        }
+        self.tell_parked();
+        Ok(())
+    }
+
+    /// Reads where the generation stands.
+    async fn look_again(&mut self) -> Result<(), StoreError> {
+        for checkpoint in self.store.checkpoints().await? {
+            let number = checkpoint.partition;
+            match self.partitions.get_mut(&number) {
+                Some(partition) => partition.checkpoint = checkpoint,
+                None => {
+                    drop(self.partitions.insert(number, Partition { checkpoint, gap_since: None, reported: false }))
+                }
+            }
+        }
+        self.set_aside = self.store.set_aside();
+        Ok(())
+    }
+
+    fn tell_parked(&self) {
+        if self.store.is_live() {
+            let streams = self.set_aside.parked.len();
+            metrics::gauge!("projection_parked_streams", "view" => self.view.name()).set(streams as f64);
+        }
+    }
 }
 
 fn by_partition(deliveries: Vec<Delivery>) -> BTreeMap<u16, Vec<Delivery>> {

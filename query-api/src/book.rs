@@ -70,7 +70,7 @@ pub(crate) async fn by_isbn(
 
 async fn one(api: &QueryApi, id: BookId, min_position: MinPosition, headers: &HeaderMap) -> Result<Response, Problem> {
     api.reach(BookRow::NAME, min_position).await?;
-    let CachedBook { body, revision, position } = current(api, &id.to_string()).await?;
+    let CachedBook { body, revision, position, .. } = current(api, &id.to_string()).await?;
     let answer = object(headers, body, revision, position);
     Ok(api.marked(answer, BookRow::NAME, &schemas::stream::book(id)))
 }
@@ -82,12 +82,12 @@ async fn current(api: &QueryApi, id: &str) -> Result<CachedBook, Problem> {
     }
     let mut read =
         api.store.read::<BookRow>(BookRow::NAME, BY_ID, &[Param::Text(id.to_owned())]).await.map_err(unavailable)?;
-    let position = read.position;
+    let (position, generation) = (read.position, read.generation);
     let row = read.rows.pop().ok_or_else(|| not_found("no book has this id", position))?;
     let book = body(row)?;
     let revision = book.revision;
     let body = axum::body::Bytes::from(serde_json::to_vec(&book).map_err(|error| unavailable(error.into()))?);
-    let book = CachedBook { body, revision, position };
+    let book = CachedBook { body, revision, position, generation };
     api.books.put(id, book.clone());
     Ok(book)
 }

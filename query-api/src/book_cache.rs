@@ -17,6 +17,8 @@ pub(crate) struct CachedBook {
     pub(crate) body: Bytes,
     pub(crate) revision: u64,
     pub(crate) position: Position,
+    /// The generation of the view that it was read from.
+    pub(crate) generation: u32,
 }
 
 #[derive(Clone)]
@@ -43,7 +45,8 @@ impl BookCache {
         // The position first: a change up to it has been noted before it was announced.
         let position = store.position(BookRow::NAME);
         let book = self.0.get(id)?;
-        if store.last_change(BookRow::NAME, id) > book.position {
+        let outdated = book.generation != store.generation(BookRow::NAME);
+        if outdated || store.last_change(BookRow::NAME, id) > book.position {
             return None;
         }
         metrics::counter!("book_cache_hits_total", "cache_type" => "book_body").increment(1);

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use platform::event_log::Position;
 use platform::read_store::ReadStore;
-use platform::search_index::SearchIndex;
+use platform::search_index::SearchIndexes;
 use platform::vault::Vault;
 use platform::view_store::StoreError;
 use schemas::http::{MinPosition, PARKED, POSITION, etag, not_modified};
@@ -41,7 +41,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct QueryApi {
     pub(crate) store: Arc<ReadStore>,
-    pub(crate) search: Arc<SearchIndex>,
+    pub(crate) search: Arc<SearchIndexes>,
     pub(crate) books: Arc<BookCache>,
     pub(crate) vault: Arc<dyn Vault>,
     wait: Duration,
@@ -49,7 +49,7 @@ pub struct QueryApi {
 
 impl QueryApi {
     /// Reads `store` and `search`; whose orders are whose, `vault` knows.
-    pub fn new(store: Arc<ReadStore>, search: Arc<SearchIndex>, vault: Arc<dyn Vault>, limits: Limits) -> Self {
+    pub fn new(store: Arc<ReadStore>, search: Arc<SearchIndexes>, vault: Arc<dyn Vault>, limits: Limits) -> Self {
         Self { store, search, vault, books: Arc::new(BookCache::new(limits.book_cache_bytes)), wait: limits.wait }
     }
 

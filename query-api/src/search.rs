@@ -77,7 +77,7 @@ pub(crate) async fn search(
     api.reach_search(min_position).await?;
     let found = {
         let (asked, text) = (asked.clone(), query.q.clone());
-        on_index(&api.search, move |index| index.search(&asked.request(&text))).await?
+        on_index(&api.search.live(), move |index| index.search(&asked.request(&text))).await?
     };
     if asked.compares_prices() && found.counts[2].len() > 1 {
         let currencies: Vec<_> = found.counts[2].iter().map(|(currency, _)| currency.as_str()).collect();
@@ -231,7 +231,7 @@ pub(crate) async fn suggestions(
 ) -> Result<Response, Problem> {
     api.reach_search(min_position).await?;
     let offered = [(field::TITLE, field::WHOLE_TITLE), (field::AUTHORS, field::AUTHOR)];
-    let (position, texts) = on_index(&api.search, move |index| index.suggest(&q, &offered, SUGGESTIONS)).await?;
+    let (position, texts) = on_index(&api.search.live(), move |index| index.suggest(&q, &offered, SUGGESTIONS)).await?;
     let items = texts.into_iter().map(|text| Suggestion { text }).collect();
     Ok(page(Suggestions { items }, None, position))
 }

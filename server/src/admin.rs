@@ -3,6 +3,7 @@
 pub mod client;
 
 use crate::sandbox::Sandbox;
+use crate::tools::{self, Workshop};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -10,10 +11,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use command_side::commands::Commands;
-use command_side::imports::{self, Progress, Task};
+use command_side::imports::{self, Task};
 use futures_util::{TryStreamExt, stream};
 use platform::seam::Seam;
 use schemas::api::payment::Outcome;
+use serde::Serialize;
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +34,7 @@ const TASK_BYTES: u64 = 64 * 1_024;
 struct Admin {
     commands: Arc<dyn Commands>,
     sandbox: Sandbox,
+    workshop: Workshop,
     seam: Seam,
     stopping: CancellationToken,
 }
@@ -50,13 +53,27 @@ pub fn listen(socket: &std::path::Path) -> io::Result<UnixListener> {
 }
 
 /// What the server does for its tools.
-pub fn routes(commands: Arc<dyn Commands>, sandbox: Sandbox, seam: Seam, stopping: CancellationToken) -> Router {
-    Router::new().route("/import", post(import)).route("/sandbox/{order}/{outcome}", post(pay)).with_state(Admin {
-        commands,
-        sandbox,
-        seam,
-        stopping,
-    })
+pub fn routes(
+    commands: Arc<dyn Commands>,
+    sandbox: Sandbox,
+    workshop: Workshop,
+    seam: Seam,
+    stopping: CancellationToken,
+) -> Router {
+    Router::new()
+        .route("/import", post(import))
+        .route("/sandbox/{order}/{outcome}", post(pay))
+        .route("/tools", post(work))
+        .with_state(Admin { commands, sandbox, workshop, seam, stopping })
+}
+
+/// Does the [`tools::Task`] of the body, as JSON; answers while it does with one [`tools::Told`] per line, as JSON.
+async fn work(State(admin): State<Admin>, body: Bytes) -> Response {
+    let Ok(task) = serde_json::from_slice::<tools::Task>(&body) else {
+        return (StatusCode::NOT_FOUND, "this version of the server cannot do that").into_response();
+    };
+    let told = admin.workshop.start(task);
+    Body::from_stream(stream::unfold((told, admin.stopping), next_line)).into_response()
 }
 
 /// Plays the payment provider.
@@ -81,10 +98,10 @@ async fn import(State(admin): State<Admin>, body: Body) -> Response {
     Body::from_stream(stream::unfold((progress, admin.stopping), next_line)).into_response()
 }
 
-/// When the server stops, the stream ends without a last word, and with it the import: nobody listens any more.
-async fn next_line(
-    (mut progress, stopping): (mpsc::Receiver<Progress>, CancellationToken),
-) -> Option<(Result<Bytes, Infallible>, (mpsc::Receiver<Progress>, CancellationToken))> {
+/// When the server stops, the stream ends without a last word, and with it what it tells of: nobody listens any more.
+async fn next_line<T: Serialize>(
+    (mut progress, stopping): (mpsc::Receiver<T>, CancellationToken),
+) -> Option<(Result<Bytes, Infallible>, (mpsc::Receiver<T>, CancellationToken))> {
     let told = stopping.run_until_cancelled(progress.recv()).await??;
     let mut line = serde_json::to_vec(&told).expect("strings and numbers can be written as JSON");
     line.push(b'\n');

@@ -1,15 +1,17 @@
 //! Operational routes: whether the process lives, is ready, how it fares, and what its API is.
 
+use crate::lag::Lag;
+use crate::views::Views;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use platform::event_log::{EventLog, Position};
-use platform::read_store::ReadStore;
 use platform::seam::Seam;
-use platform::search_index::SearchIndex;
 use platform::telemetry::Metrics;
+use projections::any_view;
+use projections::health::Health;
 use schemas::problems::{Problem, Rule};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,12 +26,10 @@ use utoipa_axum::routes;
 pub struct Operations {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// The views that are tables.
-    pub store: Arc<ReadStore>,
-    /// Their names.
-    pub tables: [&'static str; 7],
-    /// The view that is an index.
-    pub search: Arc<SearchIndex>,
+    /// The views.
+    pub views: Views,
+    /// How they fare.
+    pub health: Arc<Health>,
     /// Where the log stood at the start: views that have come so far show all that was written before it.
     pub caught_up_at: Position,
     /// The process's metrics.
@@ -66,6 +66,10 @@ struct Readiness {
     position: u64,
     /// How far each view has come.
     views: BTreeMap<&'static str, u64>,
+    /// How many streams views have set aside, where they have: `colophon dead-letters list` names them.
+    parked: BTreeMap<&'static str, usize>,
+    /// What is wrong and needs somebody to look at it.
+    alarms: Vec<String>,
 }
 
 /// Whether requests should be sent here.
@@ -92,7 +96,14 @@ async fn readyz(State(operations): State<Operations>) -> Result<Json<Readiness>,
         tracing::error!(%error, "the log does not tell where it ends");
         Problem::new(Rule::Unavailable, "the event log does not answer")
     })?;
-    Ok(Json(Readiness { position: position.0, views: views.into_iter().map(|(view, at)| (view, at.0)).collect() }))
+    let set_aside = operations.health.set_aside().into_iter();
+    let parked = set_aside.map(|(view, set_aside)| (view, set_aside.parked.len())).filter(|(_, streams)| *streams > 0);
+    Ok(Json(Readiness {
+        position: position.0,
+        views: views.into_iter().map(|(view, at)| (view, at.0)).collect(),
+        parked: parked.collect(),
+        alarms: operations.health.alarms().iter().map(ToString::to_string).collect(),
+    }))
 }
 
 /// How the process fares, in the text format of Prometheus.
@@ -104,10 +115,9 @@ async fn metrics_text(State(operations): State<Operations>) -> Response {
 }
 
 impl Operations {
-    /// How far each view has come.
+    /// How far reads of each view are.
     fn views(&self) -> BTreeMap<&'static str, Position> {
-        let tables = self.tables.iter().map(|view| (*view, self.store.position(view)));
-        tables.chain([(self.search.name(), self.search.position())]).collect()
+        any_view::ALL.into_iter().map(|view| (view.name(), self.views.position(view))).collect()
     }
 
     /// How far the views are behind the log, now that somebody asks.
@@ -115,12 +125,10 @@ impl Operations {
         let Ok(head) = self.log.head().await else { return };
         metrics::gauge!("log_position").set(head.0 as f64);
         for (view, position) in self.views() {
-            let lag_events = head.0.saturating_sub(position.0);
-            metrics::gauge!("projection_lag_events", "view" => view).set(lag_events as f64);
-            let oldest = if lag_events > 0 { self.log.read_all(position, 1).await.ok() } else { None };
-            let oldest = oldest.and_then(|events| events.first().map(|event| event.envelope.recorded_at));
-            let age_s = oldest.map_or(0.0, |oldest| (self.seam.clock.now().0 - oldest.0).max(0) as f64 / 1e6);
-            metrics::gauge!("projection_lag_seconds", "view" => view).set(age_s);
+            let Ok(lag) = Lag::of(self.log.as_ref(), position, head, self.seam.clock.now()).await else { continue };
+            metrics::gauge!("projection_lag_events", "view" => view).set(lag.events as f64);
+            metrics::gauge!("projection_lag_seconds", "view" => view).set(lag.seconds);
+            metrics::gauge!("projection_oldest_event_seconds", "view" => view).set(lag.oldest_seconds);
         }
     }
 }

@@ -3,6 +3,8 @@
 use crate::operations::{self, Operations};
 use crate::sandbox::Sandbox;
 use crate::settings::{Hidden, Settings};
+use crate::tools::Workshop;
+use crate::views::Views;
 use crate::{admin, openapi};
 use anyhow::Context;
 use axum::Router;
@@ -10,41 +12,22 @@ use command_side::commands::Commands;
 use command_side::dispatcher::Dispatcher;
 use command_side::routes::CommandApi;
 use gateway::front_door::{FrontDoor, guard};
-use platform::bus::log_tail::{LogTail, Recent};
 use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
 use platform::identity::signing_key::SigningKey;
-use platform::read_store::{ReadStore, Table};
 use platform::seam::Seam;
-use platform::search_index::SearchIndex;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use platform::vault::sqlite::SqliteVault;
-use platform::view_store::{Source, ViewStore};
 use platform::webhook::Secret;
-use projections::bestseller::Bestsellers;
-use projections::book::Books;
-use projections::order::{OrderHistory, Orders};
-use projections::purchase::Purchases;
-use projections::search::{self, Search};
-use projections::stock::{Stock, StockLedger};
-use projections::view::{View, table};
-use projections::worker::{Worker, WorkerError};
+use projections::health::Health;
 use query_api::routes::QueryApi;
 use reactors::agenda::Agenda;
 use reactors::purchase::Saga;
-use schemas::views::Row;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-
-/// How long a projector that failed rests before it is started again.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
-
-/// The embedded log is delivered whole.
-const PARTITIONS: u16 = 1;
 
 /// The role `command`: the log, and its one writer.
 pub struct CommandRole {
@@ -86,10 +69,8 @@ impl CommandRole {
 pub struct Embedded {
     /// Log and dispatcher.
     pub command: CommandRole,
-    /// The views that are tables.
-    pub store: Arc<ReadStore>,
-    /// The view that is searched.
-    pub search: Arc<SearchIndex>,
+    /// What reads are answered from.
+    pub views: Views,
     /// What signs tokens.
     pub key: SigningKey,
     /// What is served to everybody.
@@ -117,38 +98,18 @@ impl Embedded {
         let key = signing_key(settings, directory.layout())?;
         let command = CommandRole::start(settings, &directory, &seam).await?;
         let head = command.log.head().await?;
-        let source = Source { log: command.log.id(), head, partitions: PARTITIONS };
-        let tables: [Table; 7] = [
-            table::<Books>(),
-            table::<Stock>(),
-            table::<StockLedger>(),
-            table::<Orders>(),
-            table::<OrderHistory>(),
-            table::<Bestsellers>(),
-            table::<Purchases>(),
-        ];
-        let store = ReadStore::open(&directory.layout().views(), &tables, source).await;
-        let store = Arc::new(store.context("the views cannot be opened")?);
-        let search = SearchIndex::open(&directory.layout().search(), &search::LAYOUT, source);
-        let search = Arc::new(search.context("the search index cannot be opened")?);
+        let views = Views::open(directory.layout(), command.log.as_ref()).await?;
         let vault: Arc<dyn Vault> = Arc::new(SqliteVault::open(&directory.layout().vault(), command.log.id()).await?);
         let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
         let stop = CancellationToken::new();
-        let recent = Recent::of(Arc::clone(&command.log));
         let mut projectors = JoinSet::new();
-        projectors.spawn(project::<Books>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Stock>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<StockLedger>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Orders>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<OrderHistory>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Bestsellers>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Purchases>(Arc::clone(&recent), Arc::clone(&store), stop.clone()));
-        projectors.spawn(project::<Search>(Arc::clone(&recent), Arc::clone(&search), stop.clone()));
-        projectors.spawn(Arc::clone(&search).keep(stop.clone()));
+        views.feed(&command.log, &mut projectors, &stop);
+        let health = Health::new(Arc::clone(&command.log), views.all());
+        projectors.spawn(Arc::clone(&health).watch(stop.clone()));
         let saga = Saga {
             commands: Arc::clone(&command.commands),
-            agenda: Arc::clone(&store) as Arc<dyn Agenda>,
+            agenda: Arc::clone(&views.store) as Arc<dyn Agenda>,
             seam: seam.clone(),
         };
         projectors.spawn(saga.run(head, stop.clone()));
@@ -157,9 +118,8 @@ impl Embedded {
         let document = Arc::new(OnceLock::new());
         let operations = Operations {
             log: Arc::clone(&command.log),
-            store: Arc::clone(&store),
-            tables: tables.map(|table| table.name),
-            search: Arc::clone(&search),
+            views: views.clone(),
+            health: Arc::clone(&health),
             caught_up_at: head,
             metrics,
             document: Arc::clone(&document),
@@ -173,7 +133,7 @@ impl Embedded {
             hold: settings.hold(),
             webhook_secret: Arc::clone(&webhook_secret),
         };
-        let read = QueryApi::new(Arc::clone(&store), Arc::clone(&search), vault, settings.queries());
+        let read = QueryApi::new(Arc::clone(&views.store), Arc::clone(&views.search), vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
@@ -190,10 +150,11 @@ impl Embedded {
         let sandbox =
             Sandbox { api: api.clone(), commands: Arc::clone(&command.commands), webhook_secret, seam: seam.clone() };
         if settings.payments.sandbox {
-            projectors.spawn(sandbox.clone().pay_all(Arc::clone(&store), stop.clone()));
+            projectors.spawn(sandbox.clone().pay_all(Arc::clone(&views.store), stop.clone()));
         }
-        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), seam, stopping);
-        Ok(Self { command, store, search, key, api, admin, sandbox, stop, projectors, _directory: directory })
+        let workshop = Workshop::new(Arc::clone(&command.log), views.clone(), seam.clone(), Some(health));
+        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop, seam, stopping);
+        Ok(Self { command, views, key, api, admin, sandbox, stop, projectors, _directory: directory })
     }
 
     /// Ends all roles, the writer first.
@@ -203,29 +164,6 @@ impl Embedded {
         while self.projectors.join_next().await.is_some() {}
         Ok(())
     }
-}
-
-/// The role `projector`, for one view: a worker, and another one after it failed.
-async fn project<V: View>(recent: Arc<Recent>, store: Arc<impl ViewStore>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let view = V::Row::NAME;
-        if let Err(error) = project_once::<V, _>(&recent, &store, stop.clone()).await {
-            tracing::error!(view, %error, "the view does not go on; trying again in a second");
-            metrics::counter!("projection_failures_total", "view" => view).increment(1);
-            stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await;
-        }
-    }
-}
-
-async fn project_once<V: View, S: ViewStore>(
-    recent: &Arc<Recent>,
-    store: &Arc<S>,
-    stop: CancellationToken,
-) -> Result<(), WorkerError> {
-    let checkpoints = store.checkpoints(V::Row::NAME).await?;
-    let position = checkpoints.first().expect("the store makes every partition's checkpoint").position;
-    let bus = Box::new(LogTail::new(Arc::clone(recent), position));
-    Worker { bus, store: Arc::clone(store) }.run::<V>(stop).await
 }
 
 /// The configured secret, or the data directory's own, which is made on the first start.

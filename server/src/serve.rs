@@ -48,9 +48,9 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     ];
     if options.demo {
         let filled = demo::fill(roles.command.commands.as_ref(), &seam).await?;
-        roles.store.wait_for(BookRow::NAME, filled).await;
-        roles.store.wait_for(StockRow::NAME, filled).await;
-        roles.search.wait_for(filled).await;
+        roles.views.store.wait_for(BookRow::NAME, filled).await;
+        roles.views.store.wait_for(StockRow::NAME, filled).await;
+        roles.views.search.wait_for(filled).await;
     }
     announce(address, &layout);
     if options.demo {

@@ -13,15 +13,15 @@ use domain::order::{self, CancellationReason, CustomerId, OrderId, Placement};
 use domain::stock::{self, Delta, Location, Reason};
 use domain::timestamp::Timestamp;
 use futures_util::future::{BoxFuture, FutureExt};
-use platform::bus::log_tail::{LogTail, Recent};
+use platform::bus::log_tail::Recent;
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, Position, RecordedEvent, Revision, StreamId};
 use platform::read_store::ReadStore;
 use platform::seam::Seam;
-use platform::view_store::{Source, ViewStore};
+use platform::view_store::Source;
+use projections::projector;
 use projections::purchase::Purchases;
 use projections::view::table;
-use projections::worker::Worker;
 use reactors::agenda::Agenda;
 use reactors::purchase::Saga;
 use schemas::views::Row;
@@ -90,8 +90,7 @@ impl Life {
         let (dispatcher, deciding) =
             Dispatcher::start(Arc::clone(&engine), seam.clone(), Settings::default(), stop.clone());
         let commands: Arc<dyn Commands> = Arc::new(dispatcher);
-        let position = store.checkpoints(PurchaseRow::NAME).await.unwrap()[0].position;
-        let worker = Worker { bus: Box::new(LogTail::new(Recent::of(engine), position)), store: Arc::clone(&store) };
+        let generations = store.generations(PurchaseRow::NAME);
         let failpoint = Failpoint {
             commands: Arc::clone(&commands),
             left: AtomicU32::new(commands_left),
@@ -102,10 +101,7 @@ impl Life {
             Saga { commands: Arc::new(failpoint), agenda: Arc::clone(&store) as Arc<dyn Agenda>, seam: seam.clone() };
         let tasks = vec![
             tokio::spawn(async move { deciding.await.unwrap().unwrap() }),
-            tokio::spawn({
-                let stop = stop.clone();
-                async move { worker.run::<Purchases>(stop).await.unwrap() }
-            }),
+            tokio::spawn(projector::run(&Purchases, generations, Recent::of(engine), stop.clone())),
             tokio::spawn(saga.run(head, stop)),
         ];
         Self { log, store, commands, seam, dead, tasks }

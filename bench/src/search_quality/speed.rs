@@ -12,7 +12,7 @@ use anyhow::Context;
 use platform::event_log::EventLog;
 use platform::event_log::sqlite::SqliteLog;
 use platform::seam::Seam;
-use platform::search_index::{Asked, Order, Request, SearchIndex};
+use platform::search_index::{Asked, Order, Request, SearchIndexes};
 use platform::view_store::Source;
 use projections::search::LAYOUT;
 use schemas::views::search::field;
@@ -59,7 +59,7 @@ pub(crate) async fn run(binary: &Path, directory: &Path, rounds: usize, queries:
 
     let log = SqliteLog::open(&home.join("log.sqlite"), &Seam::system()).await?;
     let source = Source { log: log.id(), head: log.head().await?, partitions: 1 };
-    let index = SearchIndex::open(&home.join("search"), &LAYOUT, source)?;
+    let index = SearchIndexes::open(&home.join("search"), &LAYOUT, source)?.live();
     anyhow::ensure!(index.position() == source.head, "the index was not left whole");
     for _ in 0..rounds {
         for (query, times) in asked.iter().zip(&mut times) {

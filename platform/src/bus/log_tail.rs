@@ -30,6 +30,11 @@ impl Recent {
         Arc::new(Self { log, events: Mutex::default() })
     }
 
+    /// The log itself.
+    pub fn log(&self) -> &dyn EventLog {
+        self.log.as_ref()
+    }
+
     /// The events after a position. Of several tails that stand at the same place, one reads for all.
     async fn after(&self, position: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
         let mut recent = self.events.lock().await;
@@ -95,12 +100,9 @@ impl Bus for LogTail {
         async move {
             self.recent.log.wait_past(self.position).await.map_err(silent)?;
             let events = self.recent.after(self.position, limit).await.map_err(silent)?;
-            let log = self.recent.log.id();
-            let deliver = |event: RecordedEvent| {
-                let after = std::mem::replace(&mut self.position, event.position);
-                Delivery { log, partition: 0, after, position: event.position, event: Some(event) }
-            };
-            Ok(events.into_iter().map(deliver).collect())
+            let reached = events.last().map_or(self.position, |event| event.position);
+            let after = std::mem::replace(&mut self.position, reached);
+            Ok(Delivery::of_whole_log(self.recent.log.id(), after, events))
         }
         .boxed()
     }

@@ -3,92 +3,131 @@
 use super::{Select, Table};
 use std::sync::Arc;
 
-/// What the store keeps besides rows: which table is a view's live generation, how far it has come, what it set aside.
+/// The version of the catalogue below (`PRAGMA user_version`): a file of another one begins anew.
+pub(super) const FORMAT: i32 = 2;
+
+/// What the store keeps besides rows: the generations of each view, how far they have come, what they set aside.
 pub(super) const CATALOGUE: &str = "
     CREATE TABLE IF NOT EXISTS generations (
-        view TEXT PRIMARY KEY, table_name TEXT NOT NULL, shape TEXT NOT NULL, log BLOB NOT NULL);
+        view TEXT NOT NULL, number INTEGER NOT NULL, stage TEXT NOT NULL, shape TEXT NOT NULL, log BLOB NOT NULL,
+        PRIMARY KEY (view, number));
     CREATE TABLE IF NOT EXISTS checkpoints (
         table_name TEXT NOT NULL, partition INTEGER NOT NULL, log BLOB NOT NULL, position INTEGER NOT NULL,
+        events INTEGER NOT NULL, digest INTEGER NOT NULL, amended INTEGER NOT NULL,
         PRIMARY KEY (table_name, partition));
     CREATE TABLE IF NOT EXISTS parked (
-        table_name TEXT NOT NULL, stream TEXT NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL,
-        PRIMARY KEY (table_name, stream));";
+        table_name TEXT NOT NULL, stream TEXT NOT NULL, partition INTEGER NOT NULL, revision INTEGER NOT NULL,
+        position INTEGER NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (table_name, stream));
+    CREATE TABLE IF NOT EXISTS skipped (
+        table_name TEXT NOT NULL, stream TEXT NOT NULL, revision INTEGER NOT NULL,
+        position INTEGER NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (table_name, stream, revision));";
 
-/// The statements of one view.
+/// The statements of one generation of a view.
 pub(super) struct Statements {
-    /// The table of the live generation.
+    /// The generation's table.
     pub(super) table: String,
     /// The column that names the object a row is about.
     pub(super) object: &'static str,
     pub(super) create: String,
+    /// Has readers see this generation, whatever they saw before.
+    pub(super) show: String,
+    /// Removes the generation, but for its entry in the catalogue.
+    pub(super) drop: String,
     pub(super) upsert: Arc<str>,
     pub(super) delete: Arc<str>,
     pub(super) load: Arc<str>,
-    view: &'static str,
-    json: String,
+    /// The first rows with their keys, by key.
+    pub(super) first: Arc<str>,
+    /// Rows behind a key with theirs, by key.
+    pub(super) next: Arc<str>,
 }
 
 impl Statements {
-    pub(super) fn of(table: &Table) -> Self {
-        let name = format!("{}_1", table.name);
-        let names: Vec<_> = table.columns.iter().map(|(column, _)| *column).collect();
-        let (key, rest) = names.split_at(table.key);
+    pub(super) fn of(table: &Table, number: u32) -> Self {
+        let view = table.name;
+        let name = format!("{view}_{number}");
+        let columns = Columns::of(table);
         let typed: Vec<_> = table.columns.iter().map(|(column, kind)| format!("{column} {kind}")).collect();
-        let from_json: Vec<_> = names.iter().map(|column| format!("value ->> '{column}'")).collect();
-        let to_json: Vec<_> = names.iter().map(|column| format!("'{column}', own.{column}")).collect();
-        let updates: Vec<_> = rest.iter().map(|column| format!("{column} = excluded.{column}")).collect();
-        let matches: Vec<_> =
-            key.iter().enumerate().map(|(place, column)| format!("own.{column} = asked.value ->> {place}")).collect();
-        let picked: Vec<_> = (0..key.len()).map(|place| format!("value ->> {place}")).collect();
-        let (keys, matches, json) =
-            (key.join(", "), matches.join(" AND "), format!("json_object({})", to_json.join(", ")));
-
-        let mut create = format!("CREATE TABLE {name} ({}, PRIMARY KEY ({keys}));", typed.join(", "));
-        for columns in table.indexes {
-            create += &format!(" CREATE INDEX {name}_{} ON {name} ({});", columns.join("_"), columns.join(", "));
+        let Columns { names, key, .. } = &columns;
+        let mut create = format!("CREATE TABLE {name} ({}, PRIMARY KEY ({}));", typed.join(", "), key.join(", "));
+        for indexed in table.indexes {
+            create += &format!(" CREATE INDEX {name}_{} ON {name} ({});", indexed.join("_"), indexed.join(", "));
         }
-        Self {
-            upsert: format!(
-                "INSERT INTO {name} ({}) SELECT {} FROM json_each(?1) WHERE true ON CONFLICT ({keys}) DO UPDATE SET {}",
-                names.join(", "),
-                from_json.join(", "),
-                updates.join(", ")
-            )
-            .into(),
-            delete: format!("DELETE FROM {name} WHERE ({keys}) IN (SELECT {} FROM json_each(?1))", picked.join(", "))
-                .into(),
-            load: format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {name} AS own ON {matches}").into(),
-            object: names[0],
-            view: table.name,
-            table: name,
-            create,
-            json,
-        }
-    }
-
-    /// Drops what there was of the view, and creates it empty.
-    pub(super) fn begin_anew(&self, table: &Table) -> String {
-        let Self { table: name, create, view, .. } = self;
-        let columns: Vec<_> = table.columns.iter().map(|(column, _)| *column).collect();
-        let columns = columns.join(", ");
-        format!(
-            "DROP VIEW IF EXISTS {view}; DROP VIEW IF EXISTS {view}_position; DROP TABLE IF EXISTS {name};
-             DELETE FROM generations WHERE view = '{view}';
+        let show = format!(
+            "DROP VIEW IF EXISTS {view}; DROP VIEW IF EXISTS {view}_position;
+             CREATE VIEW {view} AS SELECT {} FROM {name};
+             CREATE VIEW {view}_position AS
+                 SELECT min(position) AS position, {number} AS generation FROM checkpoints WHERE table_name = '{name}';",
+            names.join(", ")
+        );
+        let drop = format!(
+            "DROP TABLE IF EXISTS {name};
              DELETE FROM checkpoints WHERE table_name = '{name}';
              DELETE FROM parked WHERE table_name = '{name}';
-             {create}
-             CREATE VIEW {view} AS SELECT {columns} FROM {name};
-             CREATE VIEW {view}_position AS SELECT min(position) AS position FROM checkpoints WHERE table_name = '{name}';"
-        )
+             DELETE FROM skipped WHERE table_name = '{name}';"
+        );
+        let [upsert, delete, load, first, next] = columns.statements(&name).map(Arc::from);
+        Self { object: names[0], create, show, drop, upsert, delete, load, first, next, table: name }
+    }
+}
+
+/// The columns of a table.
+struct Columns {
+    names: Vec<&'static str>,
+    key: Vec<&'static str>,
+    rest: Vec<&'static str>,
+}
+
+impl Columns {
+    fn of(table: &Table) -> Self {
+        let names: Vec<_> = table.columns.iter().map(|(column, _)| *column).collect();
+        let (key, rest) = names.split_at(table.key);
+        Self { key: key.to_vec(), rest: rest.to_vec(), names }
     }
 
-    /// The view's position, then its rows as JSON.
-    pub(super) fn read(&self, Select { from, filter, order, limit }: &Select) -> String {
-        let Self { view, json, .. } = self;
-        let from = from.unwrap_or(view);
-        format!(
-            "SELECT position, NULL FROM {view}_position UNION ALL SELECT NULL, json_row FROM (
-                 SELECT {json} AS json_row FROM {from} AS own WHERE {filter} ORDER BY {order} LIMIT {limit})"
-        )
+    /// A row as JSON.
+    fn json(&self) -> String {
+        let fields: Vec<_> = self.names.iter().map(|column| format!("'{column}', own.{column}")).collect();
+        format!("json_object({})", fields.join(", "))
     }
+
+    /// Upsert, delete, load, first, next.
+    fn statements(&self, table: &str) -> [String; 5] {
+        let each = |columns: &[&str], text: &dyn Fn(usize, &str) -> String| -> Vec<String> {
+            columns.iter().enumerate().map(|(place, column)| text(place, column)).collect()
+        };
+        let (keys, json) = (self.key.join(", "), self.json());
+        let from_json = each(&self.names, &|_, column| format!("value ->> '{column}'")).join(", ");
+        let updates = each(&self.rest, &|_, column| format!("{column} = excluded.{column}")).join(", ");
+        let matches = each(&self.key, &|place, column| format!("own.{column} = asked.value ->> {place}")).join(" AND ");
+        let picked = each(&self.key, &|place, _| format!("value ->> {place}")).join(", ");
+        let given = each(&self.key, &|place, _| format!("?1 ->> {place}")).join(", ");
+        let key_json = format!("json_array({})", each(&self.key, &|_, column| format!("own.{column}")).join(", "));
+        let listed = |filter: &str| {
+            format!("SELECT {key_json}, {json} FROM {table} AS own WHERE {filter} ORDER BY {keys} LIMIT ?2")
+        };
+        [
+            format!(
+                "INSERT INTO {table} ({}) SELECT {from_json} FROM json_each(?1) WHERE true
+                 ON CONFLICT ({keys}) DO UPDATE SET {updates}",
+                self.names.join(", ")
+            ),
+            format!("DELETE FROM {table} WHERE ({keys}) IN (SELECT {picked} FROM json_each(?1))"),
+            format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {table} AS own ON {matches}"),
+            listed("?1 IS NULL"),
+            listed(&format!("({keys}) > ({given})")),
+        ]
+    }
+}
+
+/// The position and number of a view's live generation, then its rows as JSON.
+pub(super) fn read(table: &Table, Select { from, filter, order, limit }: &Select) -> String {
+    let (view, json) = (table.name, Columns::of(table).json());
+    let from = from.unwrap_or(view);
+    format!(
+        "SELECT position, generation, NULL FROM {view}_position UNION ALL SELECT NULL, NULL, json_row FROM (
+             SELECT {json} AS json_row FROM {from} AS own WHERE {filter} ORDER BY {order} LIMIT {limit})"
+    )
 }

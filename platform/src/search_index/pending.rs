@@ -1,7 +1,8 @@
 //! Rows on their way into the index, and when they have to be committed.
 
+use crate::bus::Checkpoint;
 use crate::event_log::Position;
-use crate::view_store::{Change, Parked};
+use crate::view_store::{self, Change, SetAside};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,9 +22,9 @@ type Rows = HashMap<String, Option<Value>>;
 /// What is taken, and not committed.
 pub(super) struct Pending {
     /// How far each partition is taken.
-    pub(super) checkpoints: BTreeMap<u16, Position>,
-    /// All streams that are set aside.
-    pub(super) parked: Vec<Parked>,
+    checkpoints: Vec<Checkpoint>,
+    /// What is not taken.
+    pub(super) set_aside: SetAside,
     rows: Rows,
     /// Rows that are being committed: until searches see them, they are read here.
     committing: Arc<Rows>,
@@ -41,22 +42,16 @@ pub(super) struct Pending {
 #[derive(Clone)]
 pub(super) struct Commit {
     pub(super) rows: Arc<Rows>,
-    pub(super) checkpoints: BTreeMap<u16, Position>,
-    pub(super) parked: Vec<Parked>,
-}
-
-impl Commit {
-    pub(super) fn position(&self) -> Position {
-        minimum(&self.checkpoints)
-    }
+    pub(super) checkpoints: Vec<Checkpoint>,
+    pub(super) set_aside: SetAside,
 }
 
 impl Pending {
-    pub(super) fn new(checkpoints: BTreeMap<u16, Position>, parked: Vec<Parked>) -> Self {
+    pub(super) fn new(checkpoints: Vec<Checkpoint>, set_aside: SetAside) -> Self {
         let (rows, committing) = (Rows::new(), Arc::default());
         Self {
             checkpoints,
-            parked,
+            set_aside,
             rows,
             committing,
             closed: false,
@@ -66,9 +61,14 @@ impl Pending {
         }
     }
 
+    /// How far each partition is taken.
+    pub(super) fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.checkpoints.clone()
+    }
+
     /// How far everything is taken.
     pub(super) fn position(&self) -> Position {
-        minimum(&self.checkpoints)
+        view_store::position(&self.checkpoints)
     }
 
     /// When to commit, if ever: at once, if somebody waits for what is there, or no more can be taken.
@@ -96,24 +96,26 @@ impl Pending {
 
     /// Takes a change, if its partition stands where it begins.
     pub(super) fn take(&mut self, change: &Change, rows: impl Iterator<Item = (String, Option<Value>)>) -> bool {
-        match self.checkpoints.get_mut(&change.from.partition) {
-            Some(position) if *position == change.from.position => *position = change.to,
-            _ => return false,
-        }
+        let stands = |at: &&mut Checkpoint| {
+            let Checkpoint { partition, position, amended, .. } = &change.from;
+            (at.partition, at.position, at.amended) == (*partition, *position, *amended)
+        };
+        let Some(checkpoint) = self.checkpoints.iter_mut().find(stands) else { return false };
+        *checkpoint = change.checkpoint();
         self.rows.extend(rows);
-        self.parked.extend(change.parked.iter().cloned());
+        self.set_aside.change(change);
         self.dirty = true;
         true
     }
 
     /// What is to be committed now, if there is anything.
     pub(super) fn begin(&mut self) -> Option<Commit> {
-        if !std::mem::take(&mut self.dirty) {
+        if !std::mem::take(&mut self.dirty) || self.closed {
             return None;
         }
         self.committing = Arc::new(std::mem::take(&mut self.rows));
-        let (checkpoints, parked) = (self.checkpoints.clone(), self.parked.clone());
-        Some(Commit { rows: Arc::clone(&self.committing), checkpoints, parked })
+        let (checkpoints, set_aside) = (self.checkpoints.clone(), self.set_aside.clone());
+        Some(Commit { rows: Arc::clone(&self.committing), checkpoints, set_aside })
     }
 
     /// Searches see what was to be committed.
@@ -144,26 +146,19 @@ impl Pending {
     }
 }
 
-fn minimum(checkpoints: &BTreeMap<u16, Position>) -> Position {
-    checkpoints.values().copied().min().unwrap_or(Position(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Checkpoint;
     use crate::event_log::LogId;
     use serde_json::json;
     use uuid::Uuid;
 
     #[test]
     fn a_row_is_read_where_it_is_until_searches_see_it() {
-        let mut pending = Pending::new(BTreeMap::from([(0, Position(0))]), Vec::new());
+        let start = Checkpoint::start(LogId(Uuid::nil()), String::new(), 0);
+        let mut pending = Pending::new(vec![start.clone()], SetAside::default());
         let put = |pending: &mut Pending, from: u64, row: Option<Value>| {
-            let checkpoint =
-                Checkpoint { log: LogId(Uuid::nil()), table: String::new(), partition: 0, position: Position(from) };
-            let change =
-                Change { from: checkpoint, to: Position(from + 1), upserts: vec![], deletes: vec![], parked: vec![] };
+            let change = Change::of(Checkpoint { position: Position(from), ..start.clone() }, Position(from + 1));
             assert!(pending.take(&change, [("a".to_owned(), row)].into_iter()));
         };
         assert_eq!(pending.row("a"), None);

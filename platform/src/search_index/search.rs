@@ -119,7 +119,7 @@ impl SearchIndex {
             alternatives = self.alternatives(&snapshot, request, &question)?;
         }
         Ok(Found {
-            position: snapshot.position,
+            position: snapshot.position(),
             hits,
             total: collected.total,
             counts: collected.counts,

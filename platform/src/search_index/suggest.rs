@@ -45,9 +45,9 @@ impl SearchIndex {
                     by_sum.then_with(|| text.len().cmp(&other.len())).then_with(|| text.cmp(other))
                 });
                 suggestions.truncate(limit);
-                return Ok((snapshot.position, suggestions.into_iter().map(|(text, _)| text).collect()));
+                return Ok((snapshot.position(), suggestions.into_iter().map(|(text, _)| text).collect()));
             }
         }
-        Ok((snapshot.position, Vec::new()))
+        Ok((snapshot.position(), Vec::new()))
     }
 }

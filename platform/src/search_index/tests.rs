@@ -56,8 +56,8 @@ fn book(id: usize, title: &str, name: &str) -> Json {
 }
 
 fn change(from: u64, to: u64, rows: impl IntoIterator<Item = Json>) -> Change {
-    let from = Checkpoint { log: LOG, table: "shelf".to_owned(), partition: 0, position: Position(from) };
-    Change { from, to: Position(to), upserts: rows.into_iter().collect(), deletes: vec![], parked: vec![] }
+    let from = Checkpoint { position: Position(from), ..Checkpoint::start(LOG, "shelf".to_owned(), 0) };
+    Change { upserts: rows.into_iter().collect(), ..Change::of(from, Position(to)) }
 }
 
 struct Shelf {
@@ -80,7 +80,7 @@ impl Shelf {
     }
 
     async fn put(&mut self, rows: impl IntoIterator<Item = Json>) {
-        assert!(self.index.write("shelf", &change(self.at, self.at + 1, rows)).await.unwrap());
+        assert!(self.index.write(&change(self.at, self.at + 1, rows)).await.unwrap());
         self.at += 1;
         self.index.commit().await.unwrap();
     }
@@ -408,13 +408,13 @@ async fn suggestions_are_the_best_sold_of_what_is_being_typed() {
 async fn rows_are_replaced_hidden_deleted_and_read_wherever_they_are() {
     let mut shelf = Shelf::of(&ENGLISH[..2]).await;
     let key = |id: &str| vec![json!(id)];
-    let load = async |shelf: &Shelf, id: &str| -> Vec<Json> { shelf.index.load("shelf", &[&key(id)]).await.unwrap() };
+    let load = async |shelf: &Shelf, id: &str| -> Vec<Json> { shelf.index.load(&[&key(id)]).await.unwrap() };
     assert_eq!(load(&shelf, "001").await, [book(1, "The Hobbit", "J.R.R. Tolkien")], "committed");
     let mut hidden = book(1, "The Hobbit", "J.R.R. Tolkien");
     hidden["hidden"] = json!(true);
     let mut next = change(1, 2, [hidden.clone()]);
     next.deletes.push(key("002"));
-    assert!(shelf.index.write("shelf", &next).await.unwrap());
+    assert!(shelf.index.write(&next).await.unwrap());
     assert_eq!((load(&shelf, "001").await, load(&shelf, "002").await), (vec![hidden.clone()], vec![]), "pending");
     assert_eq!(shelf.places("hobbit"), [1], "until it is committed");
     shelf.at = 2;
@@ -429,11 +429,11 @@ async fn rows_are_replaced_hidden_deleted_and_read_wherever_they_are() {
 async fn a_change_is_taken_only_where_its_partition_stands() {
     let shelf = Shelf::of(&ENGLISH[..1]).await;
     for (from, to) in [(0, 1), (2, 3)] {
-        assert!(!shelf.index.write("shelf", &change(from, to, [book(9, "Ghost", "X")])).await.unwrap());
+        assert!(!shelf.index.write(&change(from, to, [book(9, "Ghost", "X")])).await.unwrap());
     }
     let mut foreign = change(1, 2, [book(9, "Ghost", "X")]);
     foreign.from.log = LogId(Uuid::from_u128(2));
-    assert!(!shelf.index.write("shelf", &foreign).await.unwrap());
+    assert!(!shelf.index.write(&foreign).await.unwrap());
     shelf.index.commit().await.unwrap();
     assert_eq!((shelf.find("ghost").total, shelf.index.position()), (0, Position(1)));
 }
@@ -442,14 +442,18 @@ async fn a_change_is_taken_only_where_its_partition_stands() {
 async fn an_index_goes_on_where_it_was_committed() {
     let mut shelf = Shelf::of(ENGLISH).await;
     let mut next = change(1, 5, [book(20, "Emma", "Jane Austen")]);
-    next.parked.push(Parked { stream: "book-1".to_owned(), position: Position(4), reason: "no".to_owned() });
-    assert!(shelf.index.write("shelf", &next).await.unwrap());
+    let (stream, reason) = ("book-1".to_owned(), "no".to_owned());
+    next.parked.push(view_store::Parked { stream, partition: 0, revision: 1, position: 4, reason });
+    assert!(shelf.index.write(&next).await.unwrap());
     shelf.index.commit().await.unwrap();
-    assert!(shelf.index.write("shelf", &change(5, 6, [book(21, "Lost", "X")])).await.unwrap());
+    assert!(shelf.index.write(&change(5, 6, [book(21, "Lost", "X")])).await.unwrap());
     shelf = shelf.reopened(&SHELF, source(6));
     assert_eq!((shelf.at, shelf.find("emma").total, shelf.find("lost").total), (5, 1, 0));
-    assert_eq!(shelf.index.parked("shelf").await.unwrap(), next.parked);
-    let checkpoints = shelf.index.checkpoints("shelf").await.unwrap();
+    assert_eq!(
+        shelf.index.set_aside().parked,
+        std::collections::BTreeMap::from([("book-1".to_owned(), next.parked[0].clone())])
+    );
+    let checkpoints = shelf.index.checkpoints().await.unwrap();
     assert_eq!(checkpoints.iter().map(|at| (at.partition, at.position)).collect::<Vec<_>>(), [(0, Position(5))]);
 }
 
@@ -509,8 +513,7 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
         for at in 0..3 {
             let begin = Instant::now();
             let waiting = shelf.index.wait_for(Position(at + 1));
-            let write =
-                async { shelf.index.write("shelf", &change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap() };
+            let write = async { shelf.index.write(&change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap() };
             let (reached, _) = tokio::join!(waiting, write);
             assert_eq!(reached, Position(at + 1));
             assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
@@ -523,15 +526,15 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
         let write = async {
             let begin = Instant::now();
             for at in 3..6 {
-                shelf.index.write("shelf", &change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap();
+                shelf.index.write(&change(at, at + 1, [book(1, "Dune", "F")])).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             positions.changed().await.unwrap();
-            assert_eq!(positions.borrow_and_update().position, Position(6), "one commit for all");
+            assert_eq!(positions.borrow_and_update().position(), Position(6), "one commit for all");
             assert!(begin.elapsed() < Duration::from_secs(2));
             tokio::time::sleep(Duration::from_secs(1)).await;
             let begin = Instant::now();
-            shelf.index.write("shelf", &change(6, 7, [book(1, "Dune", "F")])).await.unwrap();
+            shelf.index.write(&change(6, 7, [book(1, "Dune", "F")])).await.unwrap();
             positions.changed().await.unwrap();
             assert!(begin.elapsed() < Duration::from_millis(100), "a lone row does not wait: {:?}", begin.elapsed());
         };
@@ -545,16 +548,16 @@ async fn whoever_waits_is_committed_for_at_once_and_nobody_else_is_kept_waiting_
 async fn there_is_room_for_so_many_rows_and_nobody_waits_for_room_when_the_index_is_stopped() {
     let shelf = Shelf::new();
     let many = |from: usize| (from..from + 20_000).map(|id| book(id, "Dune", "F"));
-    assert!(shelf.index.write("shelf", &change(0, 1, many(0))).await.unwrap());
+    assert!(shelf.index.write(&change(0, 1, many(0))).await.unwrap());
     let more = change(1, 2, many(20_000));
-    let waits = tokio::time::timeout(Duration::from_millis(50), shelf.index.write("shelf", &more)).await;
+    let waits = tokio::time::timeout(Duration::from_millis(50), shelf.index.write(&more)).await;
     assert!(waits.is_err(), "until what is there is committed");
     shelf.index.commit().await.unwrap();
-    assert!(shelf.index.write("shelf", &more).await.unwrap());
+    assert!(shelf.index.write(&more).await.unwrap());
     kept(&shelf, async || {}).await;
     let late = [change(2, 3, many(40_000)), change(3, 4, many(60_000))];
     for change in &late {
-        let written = tokio::time::timeout(Duration::from_secs(5), shelf.index.write("shelf", change));
+        let written = tokio::time::timeout(Duration::from_secs(5), shelf.index.write(change));
         assert!(written.await.expect("nobody commits any more").unwrap());
     }
 }
@@ -563,7 +566,7 @@ async fn there_is_room_for_so_many_rows_and_nobody_waits_for_room_when_the_index
 async fn an_index_that_is_stopped_keeps_what_it_has() {
     let shelf = Shelf::new();
     kept(&shelf, async || {
-        shelf.index.write("shelf", &change(0, 1, [book(1, "Dune", "F")])).await.unwrap();
+        shelf.index.write(&change(0, 1, [book(1, "Dune", "F")])).await.unwrap();
     })
     .await;
     assert_eq!(shelf.reopened(&SHELF, source(1)).at, 1);
@@ -576,9 +579,9 @@ async fn rows_that_could_not_be_committed_are_committed_later() {
     let away = shelf.directory.path().join("away");
     *shelf.index.writer.lock().unwrap() = None;
     std::fs::rename(&index, &away).unwrap();
-    assert!(shelf.index.write("shelf", &change(1, 2, [book(2, "Dune", "F")])).await.unwrap());
+    assert!(shelf.index.write(&change(1, 2, [book(2, "Dune", "F")])).await.unwrap());
     assert!(shelf.index.commit().await.is_err());
-    assert_eq!(shelf.index.load::<Json>("shelf", &[&vec![json!("002")]]).await.unwrap().len(), 1, "still pending");
+    assert_eq!(shelf.index.load(&[&vec![json!("002")]]).await.unwrap().len(), 1, "still pending");
     std::fs::rename(&away, &index).unwrap();
     shelf.at = 2;
     shelf.put([book(3, "Emma", "J")]).await;
@@ -662,4 +665,60 @@ async fn long_questions_are_bounded() {
         shelf.find(&text);
     }
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+async fn fill(generation: &crate::view_store::Generation, to: u64, rows: impl IntoIterator<Item = Json>) {
+    let from = generation.store.checkpoints().await.unwrap().remove(0);
+    let change = Change { upserts: rows.into_iter().collect(), ..Change::of(from, Position(to)) };
+    assert!(generation.store.write(&change).await.unwrap());
+}
+
+#[tokio::test]
+async fn another_generation_is_built_beside_the_searched_one_and_takes_its_place_at_once() {
+    use crate::view_store::{Generation, Generations, Stage, Switch};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("search");
+    let opened = || Arc::new(SearchIndexes::open(&path, &SHELF, source(9)).unwrap());
+    let indexes = opened();
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
+    let first: Generation = indexes.all().borrow()[0].clone();
+    fill(&first, 3, [book(2, "Dune", "Frank Herbert"), book(1, "Emma", "Jane Austen")]).await;
+    indexes.wait_for(Position(3)).await;
+
+    let second = indexes.begin().await.unwrap();
+    assert_eq!((second.number, second.stage, second.store.is_live()), (2, Stage::Building, false));
+    fill(&second, 2, [book(3, "Ulysses", "James Joyce")]).await;
+    let found = |text: &str| indexes.live().search(&request(text)).unwrap().total;
+    assert_eq!((found("dune"), found("ulysses")), (1, 0));
+    let mut frozen = indexes.freeze(2).await.unwrap();
+    assert_eq!(frozen.checkpoints()[0].position, Position(2));
+    assert_eq!(frozen.rows(None, 9).await.unwrap(), [(vec![json!("003")], book(3, "Ulysses", "James Joyce"))]);
+    assert_eq!(indexes.switch(2).await.unwrap(), Switch::Behind);
+    fill(&second, 4, [book(3, "Ulysses (2nd ed.)", "James Joyce")]).await;
+    indexes.mark(2, Stage::Built).await.unwrap();
+    drop(indexes.freeze(2).await.unwrap());
+    assert_eq!(indexes.switch(2).await.unwrap(), Switch::Done);
+    assert_eq!((found("dune"), found("ulysses"), indexes.position()), (0, 1, Position(4)));
+
+    let mut frozen = indexes.freeze(1).await.unwrap();
+    let page = frozen.rows(None, 1).await.unwrap();
+    assert_eq!(page, [(vec![json!("001")], book(1, "Emma", "Jane Austen"))], "by key");
+    let page = frozen.rows(Some(&page[0].0), 9).await.unwrap();
+    assert_eq!(page, [(vec![json!("002")], book(2, "Dune", "Frank Herbert"))]);
+    stop.cancel();
+    keeping.await.unwrap();
+    drop((indexes, first, second, frozen));
+
+    let indexes = opened();
+    let stages: Vec<_> = indexes.all().borrow().iter().map(|it| (it.number, it.stage)).collect();
+    assert_eq!(stages, [(1, Stage::Kept), (2, Stage::Live)]);
+    assert_eq!(indexes.position(), Position(4));
+    assert!(indexes.drop_generation(2).await.is_err());
+    indexes.drop_generation(1).await.unwrap();
+    assert!(!path.join("1").exists() && path.join("2").exists());
+    std::fs::write(path.join("generations.json"), "{").unwrap();
+    drop(indexes);
+    assert_eq!(opened().position(), Position(0), "without its file, the view begins anew");
+    assert!(!path.join("2").exists());
 }

@@ -106,7 +106,7 @@ proptest! {
                 revision += 1;
                 let (owner, event) = (Owner::Order(id), domain::Event::Order(event));
                 let recorded = recorded(id, revision);
-                let fact = Fact { owner: &owner, event: &event, recorded: &recorded, partition: 0 };
+                let fact = Fact { owner: &owner, event: &event, recorded: &recorded, partition: 0, skipped: &[] };
                 row = Purchases::evolve(row, &Purchases::keys(&fact)[0], &fact).unwrap();
                 let due_at = match (purchase::next(&order), purchase::deadline(&order)) {
                     (Some(_), _) => Some(Timestamp(revision.cast_signed())),

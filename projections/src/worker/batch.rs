@@ -1,20 +1,79 @@
 //! A batch of deliveries, folded into the rows that they touch.
 
+use crate::any_view::owner;
 use crate::view::{Fact, Poison, View};
 use domain::Event;
-use platform::bus::Delivery;
+use platform::bus::{Delivery, Tally};
 use platform::event_log::RecordedEvent;
-use platform::view_store::{Key, Parked, StoreError, ViewStore};
+use platform::view_store::{Key, Parked, SetAside, Skipped, StoreError, ViewStore};
 use schemas::stream::Owner;
 use schemas::views::Row;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
+/// What a batch comes to.
+#[derive(Debug, Default)]
+pub struct Folded {
+    /// Rows that are new or other than before.
+    pub upserts: Vec<Value>,
+    /// Rows that were there and are no more.
+    pub deletes: Vec<Key>,
+    /// Streams that cannot go on.
+    pub parked: Vec<Parked>,
+    /// Events that were for the view, those that it has set aside too.
+    pub tally: Tally,
+}
+
+/// Loads the rows that the deliveries touch, and folds. Events that are set aside are left alone.
+pub(crate) async fn fold<V: View>(
+    deliveries: &[&Delivery],
+    set_aside: &SetAside,
+    store: &dyn ViewStore,
+) -> Result<Folded, StoreError> {
+    let mut batch = Batch::<V> { rows: HashMap::new(), parked: HashMap::new(), tally: Tally::default() };
+    let mut taken = Vec::new();
+    for delivery in deliveries {
+        let Some(recorded) = &delivery.event else { continue };
+        let Some(owner) = owner::<V>(recorded) else { continue };
+        let stream = recorded.stream.as_str();
+        let aside = set_aside.parked.contains_key(stream) || batch.parked.contains_key(stream);
+        if aside || set_aside.skips(stream, recorded.revision) {
+            batch.tally.add(recorded);
+            continue;
+        }
+        let envelope = &recorded.envelope;
+        match schemas::events::decode(&envelope.event_type, envelope.version, &recorded.data) {
+            Ok(event) => {
+                let skipped = set_aside.skipped.get(stream).map_or(&[][..], Vec::as_slice);
+                taken.push(Taken::by::<V>(owner, event, recorded, delivery.partition, skipped));
+            }
+            Err(error) => {
+                batch.tally.add(recorded);
+                batch.park(recorded, delivery.partition, error.to_string());
+            }
+        }
+    }
+    batch.load(&taken, store).await?;
+    for taken in &taken {
+        batch.tally.add(taken.recorded);
+        // An event that could not be read has parked its stream already: those ahead of it still count.
+        let parked = batch.parked.get(taken.recorded.stream.as_str());
+        if parked.is_some_and(|parked| parked.revision < taken.recorded.revision.0) {
+            continue;
+        }
+        if let Err(Poison(reason)) = batch.take(taken) {
+            batch.park(taken.recorded, taken.partition, reason);
+        }
+    }
+    batch.folded()
+}
+
 /// Rows as they were and as they are after the batch.
-pub(super) struct Batch<V: View> {
+struct Batch<V: View> {
     rows: HashMap<Key, Changed<V::Row>>,
     /// Streams that cannot go on, by name.
-    pub(super) parked: HashMap<String, Parked>,
+    parked: HashMap<String, Parked>,
+    tally: Tally,
 }
 
 struct Changed<R> {
@@ -28,71 +87,43 @@ struct Taken<'a> {
     event: Event,
     recorded: &'a RecordedEvent,
     partition: u16,
+    skipped: &'a [Skipped],
     keys: Vec<Key>,
 }
 
 impl<'a> Taken<'a> {
-    fn by<V: View>(owner: Owner, event: Event, recorded: &'a RecordedEvent, partition: u16) -> Self {
-        let keys = V::keys(&Fact { owner: &owner, event: &event, recorded, partition });
-        Self { owner, event, recorded, partition, keys }
+    fn by<V: View>(
+        owner: Owner,
+        event: Event,
+        recorded: &'a RecordedEvent,
+        partition: u16,
+        skipped: &'a [Skipped],
+    ) -> Self {
+        let keys = V::keys(&Fact { owner: &owner, event: &event, recorded, partition, skipped });
+        Self { owner, event, recorded, partition, skipped, keys }
     }
 
     fn fact(&self) -> Fact<'_> {
-        Fact { owner: &self.owner, event: &self.event, recorded: self.recorded, partition: self.partition }
+        let Self { owner, event, recorded, partition, skipped, .. } = self;
+        Fact { owner, event, recorded, partition: *partition, skipped }
     }
 }
 
 impl<V: View> Batch<V> {
-    /// Loads the rows that the deliveries touch, and folds. Events of streams that are parked are left aside.
-    pub(super) async fn fold(
-        deliveries: &[&Delivery],
-        parked: &HashSet<String>,
-        store: &impl ViewStore,
-    ) -> Result<Self, StoreError> {
-        let mut batch = Self { rows: HashMap::new(), parked: HashMap::new() };
-        let mut taken = Vec::new();
-        for delivery in deliveries {
-            let Some(recorded) = &delivery.event else { continue };
-            let stream = recorded.stream.as_str();
-            let Some(owner) = schemas::stream::parse(stream).filter(V::takes) else { continue };
-            if parked.contains(stream) || batch.parked.contains_key(stream) {
-                continue;
-            }
-            let envelope = &recorded.envelope;
-            match schemas::events::decode(&envelope.event_type, envelope.version, &recorded.data) {
-                Ok(event) => taken.push(Taken::by::<V>(owner, event, recorded, delivery.partition)),
-                Err(error) => batch.park(recorded, error.to_string()),
-            }
-        }
-        batch.load(&taken, store).await?;
-        for taken in &taken {
-            // An event that could not be read has parked its stream already: those ahead of it still count.
-            let parked = batch.parked.get(taken.recorded.stream.as_str());
-            if parked.is_some_and(|parked| parked.position < taken.recorded.position) {
-                continue;
-            }
-            if let Err(Poison(reason)) = batch.take(taken) {
-                batch.park(taken.recorded, reason);
-            }
-        }
-        Ok(batch)
-    }
-
     /// Sets a stream aside from this event on.
-    fn park(&mut self, recorded: &RecordedEvent, reason: String) {
-        let (stream, position) = (recorded.stream.to_string(), recorded.position);
-        tracing::error!(view = V::Row::NAME, %stream, position = position.0, reason, "the view cannot take this event, and sets the stream aside");
-        self.parked.insert(stream.clone(), Parked { stream, position, reason });
+    fn park(&mut self, recorded: &RecordedEvent, partition: u16, reason: String) {
+        let (stream, revision, position) = (recorded.stream.to_string(), recorded.revision.0, recorded.position.0);
+        self.parked.insert(stream.clone(), Parked { stream, partition, revision, position, reason });
     }
 
-    async fn load(&mut self, taken: &[Taken<'_>], store: &impl ViewStore) -> Result<(), StoreError> {
+    async fn load(&mut self, taken: &[Taken<'_>], store: &dyn ViewStore) -> Result<(), StoreError> {
         let keys: HashSet<&Key> = taken.iter().flat_map(|taken| &taken.keys).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        for row in store.load::<V::Row>(V::Row::NAME, &keys.into_iter().collect::<Vec<_>>()).await? {
-            let values = serde_json::to_value(&row)?;
+        for values in store.load(&keys.into_iter().collect::<Vec<_>>()).await? {
             let key = V::Row::KEY.iter().map(|field| values[*field].clone()).collect();
+            let row: V::Row = serde_json::from_value(values)?;
             self.rows.insert(key, Changed { before: Some(row.clone()), after: Some(row) });
         }
         Ok(())
@@ -112,15 +143,15 @@ impl<V: View> Batch<V> {
         Ok(())
     }
 
-    /// Rows that are new or other than before.
-    pub(super) fn upserts(&self) -> Result<Vec<Value>, StoreError> {
-        let changed = self.rows.values().filter(|row| row.before != row.after);
-        changed.filter_map(|row| row.after.as_ref()).map(|row| Ok(serde_json::to_value(row)?)).collect()
-    }
-
-    /// Rows that were there and are no more.
-    pub(super) fn deletes(&self) -> Vec<Key> {
-        let gone = self.rows.iter().filter(|(_, row)| row.before.is_some() && row.after.is_none());
-        gone.map(|(key, _)| key.clone()).collect()
+    fn folded(self) -> Result<Folded, StoreError> {
+        let mut folded = Folded { parked: self.parked.into_values().collect(), tally: self.tally, ..Folded::default() };
+        for (key, Changed { before, after }) in self.rows {
+            match after {
+                Some(row) if before.as_ref() != Some(&row) => folded.upserts.push(serde_json::to_value(row)?),
+                None if before.is_some() => folded.deletes.push(key),
+                _ => {}
+            }
+        }
+        Ok(folded)
     }
 }

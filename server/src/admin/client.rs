@@ -1,16 +1,18 @@
 //! The other end of the admin socket.
 
+use crate::tools::{Task, Told};
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use command_side::imports::{Progress, Task};
+use command_side::imports::{self, Progress};
 use futures_util::stream;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1::SendRequest;
 use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use schemas::api::payment::Outcome;
+use serde::de::DeserializeOwned;
 use std::io::{self, Read};
 use std::path::Path;
 use tokio::net::UnixStream;
@@ -60,7 +62,7 @@ pub async fn pay(socket: &Path, order: Uuid, outcome: Outcome) -> anyhow::Result
 /// Has the server behind `socket` do `task` with `file`, and tells how it goes.
 pub async fn import(
     socket: &Path,
-    task: &Task,
+    task: &imports::Task,
     file: Box<dyn Read + Send>,
 ) -> anyhow::Result<mpsc::Receiver<Progress>> {
     let mut sender = connect(socket).await?;
@@ -72,13 +74,26 @@ pub async fn import(
         Some((chunk.map(Frame::data), chunks))
     });
     let request = Request::post("/import").header(HOST, "admin").body(StreamBody::new(chunks))?;
+    exchange(&mut sender, request).await
+}
+
+/// Has the server behind `socket` do a task for views, and tells how it goes.
+pub async fn work(socket: &Path, task: &Task) -> anyhow::Result<mpsc::Receiver<Told>> {
+    let request = Request::post("/tools").header(HOST, "admin").body(Full::<Bytes>::from(serde_json::to_vec(task)?))?;
+    exchange(&mut connect(socket).await?, request).await
+}
+
+/// Sends a request whose answer are lines of JSON.
+async fn exchange<B: Body + 'static, T: DeserializeOwned + Send + Sync + 'static>(
+    sender: &mut SendRequest<B>,
+    request: Request<B>,
+) -> anyhow::Result<mpsc::Receiver<T>> {
     let response = sender.send_request(request).await.context("the server ended the connection")?;
     let body = accepted(response).await?;
-    let (progress, receiver) = mpsc::channel(1_024);
+    let (told, receiver) = mpsc::channel(1_024);
     tokio::spawn(async move {
         // What is cut off has no last word; whoever receives notices that.
-        let _ = read_lines(body, &progress).await;
-        drop(sender);
+        let _ = read_lines(body, &told).await;
     });
     Ok(receiver)
 }
@@ -102,13 +117,16 @@ fn chunks(mut file: Box<dyn Read + Send>) -> mpsc::Receiver<io::Result<Bytes>> {
     receiver
 }
 
-async fn read_lines(mut body: Incoming, progress: &mpsc::Sender<Progress>) -> anyhow::Result<()> {
+async fn read_lines<T: DeserializeOwned + Send + Sync + 'static>(
+    mut body: Incoming,
+    told: &mpsc::Sender<T>,
+) -> anyhow::Result<()> {
     let mut rest = Vec::new();
     while let Some(frame) = body.frame().await {
         rest.extend_from_slice(&frame?.into_data().unwrap_or_default());
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            progress.send(serde_json::from_slice(&line)?).await?;
+            told.send(serde_json::from_slice(&line)?).await?;
         }
     }
     Ok(())

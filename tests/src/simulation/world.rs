@@ -137,7 +137,7 @@ impl MemoryAgenda {
             if Purchases::takes(&owner) {
                 let envelope = &recorded.envelope;
                 let event = schemas::events::decode(&envelope.event_type, envelope.version, &recorded.data).unwrap();
-                let fact = Fact { owner: &owner, event: &event, recorded, partition: 0 };
+                let fact = Fact { owner: &owner, event: &event, recorded, partition: 0, skipped: &[] };
                 let mut rows = self.rows.lock().unwrap();
                 for key in Purchases::keys(&fact) {
                     let id = key[0].as_str().unwrap().to_owned();
@@ -171,8 +171,7 @@ impl Agenda for MemoryAgenda {
 
 /// Delivers the log to the agenda: late, twice, out of order, or not at all until it is asked again.
 async fn deliver(log: Arc<SlowLog>, agenda: Arc<MemoryAgenda>, dice: Dice) {
-    let mut checkpoint =
-        Checkpoint { log: log.id(), table: "purchases".to_owned(), partition: 0, position: Position(0) };
+    let mut checkpoint = Checkpoint::start(log.id(), "purchases".to_owned(), 0);
     loop {
         log.wait_past(checkpoint.position).await.unwrap();
         dice.pause(2_000).await;

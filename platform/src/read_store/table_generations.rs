@@ -1,0 +1,318 @@
+//! The generations of a view that are tables: which there are, and which of them readers see.
+
+use super::statements::Statements;
+use super::table_generation::{TableGeneration, checkpoints};
+use super::{Shared, StoreFile};
+use crate::bus::Checkpoint;
+use crate::view_store::{self, Frozen, Generation, Generations, Key, Source, Stage, StoreError, Switch, ViewStore};
+use futures_util::future::{BoxFuture, FutureExt};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, RwLock};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// All generations of one view.
+pub(super) struct TableGenerations {
+    file: Arc<StoreFile>,
+    pub(super) shared: Arc<Shared>,
+    members: RwLock<BTreeMap<u32, (Stage, Arc<TableGeneration>)>>,
+    announced: watch::Sender<Vec<Generation>>,
+}
+
+impl TableGenerations {
+    /// The generations as they were left, as far as they can go on. If the live one cannot, the view begins anew.
+    pub(super) async fn open(
+        file: &Arc<StoreFile>,
+        shared: Shared,
+        source: Source,
+        writer: &mut SqliteConnection,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(shared);
+        let view = shared.table.name;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let found: Vec<(u32, String, String, Uuid)> =
+            sqlx::query_as("SELECT number, stage, shape, log FROM generations WHERE view = ? ORDER BY number")
+                .bind(view)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let mut stages = BTreeMap::new();
+        for (number, stage, shape, log) in &found {
+            let statements = Statements::of(&shared.table, *number);
+            let at = checkpoints(&mut transaction, &statements.table, source.log).await?;
+            let furthest = at.iter().map(|checkpoint| checkpoint.position).max().unwrap_or_default();
+            let fits = *shape == statements.create
+                && *log == source.log.0
+                && at.len() == usize::from(source.partitions)
+                && furthest <= source.head;
+            // Whoever was building one is gone, and may have been another version of this program.
+            match stage_of(stage).filter(|stage| fits && *stage != Stage::Building) {
+                Some(stage) => drop(stages.insert(*number, stage)),
+                None => remove(&mut transaction, &shared, *number).await?,
+            }
+        }
+        if !stages.values().any(|stage| *stage == Stage::Live) {
+            if !found.is_empty() {
+                tracing::warn!(view, "the view is of another log or shape, and is built anew");
+            }
+            for number in std::mem::take(&mut stages).into_keys() {
+                remove(&mut transaction, &shared, number).await?;
+            }
+            create(&mut transaction, &shared, 1, Stage::Live, source.log.0, source.partitions).await?;
+            show(&mut transaction, &shared, 1).await?;
+            stages.insert(1, Stage::Live);
+        }
+        transaction.commit().await?;
+
+        let mut members = BTreeMap::new();
+        for (number, stage) in stages {
+            let generation = TableGeneration::open(number, Arc::clone(file), Arc::clone(&shared), &mut *writer).await?;
+            if stage == Stage::Live {
+                shared.live.store(number, Ordering::SeqCst);
+                shared.position.send_replace(view_store::position(&generation.read_checkpoints(writer).await?));
+            }
+            members.insert(number, (stage, Arc::new(generation)));
+        }
+        let (members, announced) = (RwLock::new(members), watch::Sender::default());
+        let generations = Self { file: Arc::clone(file), shared, members, announced };
+        generations.announce();
+        Ok(generations)
+    }
+
+    /// The generation that readers see.
+    pub(super) fn live(&self) -> Arc<TableGeneration> {
+        self.member(self.shared.live.load(Ordering::SeqCst)).expect("there is always a live generation")
+    }
+
+    fn member(&self, number: u32) -> Result<Arc<TableGeneration>, StoreError> {
+        let members = self.members.read().expect("nothing panics while it holds the generations");
+        let member = members.get(&number).map(|(_, generation)| Arc::clone(generation));
+        member.ok_or(StoreError::NoGeneration { view: self.shared.table.name, number })
+    }
+
+    fn stage(&self, number: u32, stage: Stage) {
+        let mut members = self.members.write().expect("nothing panics while it holds the generations");
+        if let Some(member) = members.get_mut(&number) {
+            member.0 = stage;
+        }
+    }
+
+    fn announce(&self) {
+        let members = self.members.read().expect("nothing panics while it holds the generations");
+        let generation = |(number, (stage, store)): (&u32, &(Stage, Arc<TableGeneration>))| Generation {
+            number: *number,
+            stage: *stage,
+            store: Arc::clone(store) as Arc<dyn ViewStore>,
+        };
+        self.announced.send_replace(members.iter().map(generation).collect());
+    }
+
+    async fn begin_new(&self) -> Result<Generation, StoreError> {
+        let mut writer = self.file.writer.lock().await;
+        let live = self.live();
+        let number = {
+            let members = self.members.read().expect("nothing panics while it holds the generations");
+            members.keys().max().copied().unwrap_or(0) + 1
+        };
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let partitions = checkpoints(&mut transaction, &live.statements.table, self.file.log).await?.len();
+        let partitions = u16::try_from(partitions).expect("partitions were counted as u16");
+        create(&mut transaction, &self.shared, number, Stage::Building, self.file.log.0, partitions).await?;
+        let statements = Statements::of(&self.shared.table, number);
+        sqlx::query(
+            "INSERT INTO skipped SELECT ?, stream, revision, position, reason FROM skipped WHERE table_name = ?",
+        )
+        .bind(&statements.table)
+        .bind(&live.statements.table)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let (file, shared) = (Arc::clone(&self.file), Arc::clone(&self.shared));
+        let store = Arc::new(TableGeneration::open(number, file, shared, &mut writer).await?);
+        let mut members = self.members.write().expect("nothing panics while it holds the generations");
+        members.insert(number, (Stage::Building, Arc::clone(&store)));
+        drop(members);
+        self.announce();
+        Ok(Generation { number, stage: Stage::Building, store })
+    }
+
+    async fn switch_to(&self, number: u32) -> Result<Switch, StoreError> {
+        // Nobody writes meanwhile, so that both stand still.
+        let mut writer = self.file.writer.lock().await;
+        let (from, to) = (self.live(), self.member(number)?);
+        if from.number == number {
+            return Ok(Switch::Done);
+        }
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let live = from.read_checkpoints(&mut transaction).await?;
+        let other = to.read_checkpoints(&mut transaction).await?;
+        if live.iter().zip(&other).any(|(live, other)| other.position < live.position) {
+            return Ok(Switch::Behind);
+        }
+        show(&mut transaction, &self.shared, number).await?;
+        set_stage(&mut transaction, &self.shared, from.number, Stage::Kept).await?;
+        set_stage(&mut transaction, &self.shared, number, Stage::Live).await?;
+        // Before the commit: what was read of the other generation must not be taken for this one's.
+        self.shared.live.store(number, Ordering::SeqCst);
+        if let Err(error) = transaction.commit().await {
+            self.shared.live.store(from.number, Ordering::SeqCst);
+            return Err(error.into());
+        }
+        self.stage(from.number, Stage::Kept);
+        self.stage(number, Stage::Live);
+        self.shared.position.send_replace(view_store::position(&other));
+        self.announce();
+        Ok(Switch::Done)
+    }
+}
+
+impl Generations for TableGenerations {
+    fn view(&self) -> &'static str {
+        self.shared.table.name
+    }
+
+    fn all(&self) -> watch::Receiver<Vec<Generation>> {
+        self.announced.subscribe()
+    }
+
+    fn begin(&self) -> BoxFuture<'_, Result<Generation, StoreError>> {
+        self.begin_new().boxed()
+    }
+
+    fn mark(&self, number: u32, stage: Stage) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.member(number)?;
+            set_stage(&mut *self.file.writer.lock().await, &self.shared, number, stage).await?;
+            self.stage(number, stage);
+            self.announce();
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn switch(&self, number: u32) -> BoxFuture<'_, Result<Switch, StoreError>> {
+        self.switch_to(number).boxed()
+    }
+
+    fn drop_generation(&self, number: u32) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let mut writer = self.file.writer.lock().await;
+            if self.member(number)?.is_live() {
+                return Err(StoreError::Live { view: self.view(), number });
+            }
+            let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+            remove(&mut transaction, &self.shared, number).await?;
+            transaction.commit().await?;
+            self.members.write().expect("nothing panics while it holds the generations").remove(&number);
+            self.announce();
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn freeze(&self, number: u32) -> BoxFuture<'_, Result<Box<dyn Frozen>, StoreError>> {
+        async move {
+            let generation = self.member(number)?;
+            let mut connection = SqliteConnection::connect_with(&self.file.options).await?;
+            // The first read of a transaction is the moment that it sees; it ends with its connection.
+            sqlx::query("BEGIN").execute(&mut connection).await?;
+            let checkpoints = generation.read_checkpoints(&mut connection).await?;
+            Ok(Box::new(FrozenTable { connection, generation, checkpoints }) as Box<dyn Frozen>)
+        }
+        .boxed()
+    }
+}
+
+/// A table as one read transaction sees it.
+struct FrozenTable {
+    connection: SqliteConnection,
+    generation: Arc<TableGeneration>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Frozen for FrozenTable {
+    fn checkpoints(&self) -> Vec<Checkpoint> {
+        self.checkpoints.clone()
+    }
+
+    fn rows<'a>(
+        &'a mut self,
+        after: Option<&'a Key>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(Key, Value)>, StoreError>> {
+        async move {
+            let Statements { first, next, .. } = &self.generation.statements;
+            let sql = if after.is_some() { next } else { first };
+            let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(Arc::clone(sql)))
+                .bind(after.map(serde_json::to_string).transpose()?)
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .fetch_all(&mut self.connection)
+                .await?;
+            rows.iter().map(|(key, row)| Ok((serde_json::from_str(key)?, serde_json::from_str(row)?))).collect()
+        }
+        .boxed()
+    }
+}
+
+fn stage_of(name: &str) -> Option<Stage> {
+    [Stage::Building, Stage::Built, Stage::Live, Stage::Kept].into_iter().find(|stage| stage.name() == name)
+}
+
+async fn create(
+    transaction: &mut SqliteConnection,
+    shared: &Shared,
+    number: u32,
+    stage: Stage,
+    log: Uuid,
+    partitions: u16,
+) -> Result<(), sqlx::Error> {
+    let statements = Statements::of(&shared.table, number);
+    sqlx::raw_sql(AssertSqlSafe(statements.drop)).execute(&mut *transaction).await?;
+    sqlx::raw_sql(AssertSqlSafe(statements.create.clone())).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO generations (view, number, stage, shape, log) VALUES (?, ?, ?, ?, ?)")
+        .bind(shared.table.name)
+        .bind(number)
+        .bind(stage.name())
+        .bind(&statements.create)
+        .bind(log)
+        .execute(&mut *transaction)
+        .await?;
+    for partition in 0..partitions {
+        sqlx::query("INSERT INTO checkpoints VALUES (?, ?, ?, 0, 0, 0, 0)")
+            .bind(&statements.table)
+            .bind(partition)
+            .bind(log)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn show(transaction: &mut SqliteConnection, shared: &Shared, number: u32) -> Result<(), sqlx::Error> {
+    let show = Statements::of(&shared.table, number).show;
+    sqlx::raw_sql(AssertSqlSafe(show)).execute(transaction).await.map(drop)
+}
+
+async fn remove(transaction: &mut SqliteConnection, shared: &Shared, number: u32) -> Result<(), sqlx::Error> {
+    let drop_table = Statements::of(&shared.table, number).drop;
+    sqlx::raw_sql(AssertSqlSafe(drop_table)).execute(&mut *transaction).await?;
+    let entry = "DELETE FROM generations WHERE view = ? AND number = ?";
+    sqlx::query(entry).bind(shared.table.name).bind(number).execute(transaction).await.map(drop)
+}
+
+async fn set_stage(
+    transaction: &mut SqliteConnection,
+    shared: &Shared,
+    number: u32,
+    stage: Stage,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE generations SET stage = ? WHERE view = ? AND number = ?")
+        .bind(stage.name())
+        .bind(shared.table.name)
+        .bind(number)
+        .execute(transaction)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,60 @@
+//! A view's rows of one object as they were at a position: folded from the log, without a store.
+
+use crate::any_view::AnyView;
+use crate::worker::{Worker, WorkerError};
+use platform::bus::Delivery;
+use platform::event_log::{EventLog, Position};
+use platform::view_store::memory::MemoryStore;
+use platform::view_store::{Key, SetAside};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Events read at once.
+const PAGE: usize = 2_000;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsOf {
+    /// The object's rows, by key.
+    pub rows: Vec<(Key, Value)>,
+    /// Events that made them what they are.
+    pub events: u64,
+    /// Where and why the view could not take an event of them.
+    pub set_aside: SetAside,
+}
+
+/// The rows of a view about `object` (the first value of their keys) as of `position`. Reads the log from its beginning,
+/// and tells after each page how far it is.
+pub async fn rows(
+    view: &'static dyn AnyView,
+    log: &dyn EventLog,
+    object: &str,
+    position: Position,
+    mut tell: impl FnMut(Position),
+) -> Result<AsOf, WorkerError> {
+    let store = Arc::new(MemoryStore::new(log.id(), view.key(), SetAside::default()));
+    let mut worker = Worker::open(view, Arc::clone(&store) as _).await?;
+    let is_of = |key: &Key| key.first().and_then(Value::as_str) == Some(object);
+    let (mut read, mut taken, mut events) = (Position(0), Position(0), 0);
+    while read < position {
+        let limit = usize::try_from(position.0 - read.0).unwrap_or(PAGE).min(PAGE);
+        let page = log.read_all(read, limit).await?;
+        let Some(last) = page.last() else { break };
+        read = last.position;
+        // An event that cannot be read may be about any object.
+        let mut deliveries = Vec::new();
+        for event in page.into_iter().filter(|event| view.takes(event)) {
+            let keys = view.keys(&event, 0);
+            if keys.iter().any(is_of) || (keys.is_empty() && event.stream.as_str().contains(object)) {
+                let after = std::mem::replace(&mut taken, event.position);
+                let position = event.position;
+                deliveries.push(Delivery { log: log.id(), partition: 0, after, position, event: Some(event) });
+            }
+        }
+        events += deliveries.len() as u64;
+        worker.take(deliveries).await?;
+        tell(read);
+    }
+    let rows = store.rows().into_iter().filter(|(key, _)| is_of(key)).collect();
+    Ok(AsOf { rows, events, set_aside: platform::view_store::ViewStore::set_aside(store.as_ref()) })
+}
