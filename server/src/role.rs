@@ -3,7 +3,7 @@
 use crate::operations::{self, Operations};
 use crate::sandbox::Sandbox;
 use crate::settings::{Hidden, Settings};
-use crate::{admin, openapi};
+use crate::{admin, log, openapi};
 use anyhow::Context;
 use axum::Router;
 use command_side::commands::Commands;
@@ -192,7 +192,8 @@ impl Embedded {
         if settings.payments.sandbox {
             projectors.spawn(sandbox.clone().pay_all(Arc::clone(&store), stop.clone()));
         }
-        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), seam, stopping);
+        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), seam, stopping)
+            .merge(log::import::routes(Arc::clone(&command.log)));
         Ok(Self { command, store, search, key, api, admin, sandbox, stop, projectors, _directory: directory })
     }
 
