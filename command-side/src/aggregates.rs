@@ -135,17 +135,20 @@ impl<R, P> Aggregates<R, P> {
         Offer::Queued
     }
 
-    /// Asks for the durable state of a stream; it is in the step at once if the stream is in memory.
+    /// Asks for the durable state of a stream; it is in the step at once if the stream is in memory. One without events is
+    /// looked up again, unless something is under way for it: an import into the empty log may have brought it, and no
+    /// verdict would tell.
     pub fn peek(&mut self, stream: StreamId, reply: P) -> (Offer<P>, Step<R, P>) {
         let mut step = Step::default();
+        let under_way = self.prepared.contains(&stream) || self.committing.contains(&stream);
         match self.entries.get_mut(&stream) {
-            Some(Entry::Ready { durable, .. }) => {
+            Some(Entry::Ready { durable, .. }) if durable.revision.0 > 0 || under_way => {
                 step.peeked.push((reply, Ok(durable.clone())));
                 return (Offer::Queued, step);
             }
             _ if self.waiting_peeks >= self.limits.queue_depth => return (Offer::Full(reply), step),
             Some(Entry::Loading { peeks, .. }) => peeks.push(reply),
-            None => self.load(stream, Vec::new(), vec![reply]),
+            Some(Entry::Ready { .. }) | None => self.load(stream, Vec::new(), vec![reply]),
         }
         self.waiting_peeks += 1;
         (Offer::Queued, step)

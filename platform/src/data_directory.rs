@@ -11,7 +11,7 @@ use thiserror::Error;
 mod tests;
 
 /// The version of the directory's layout, as its file `format` says.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Where things lie in a data directory.
 #[derive(Debug, Clone)]
@@ -48,14 +48,19 @@ impl Layout {
         self.0.join("vault.sqlite")
     }
 
+    /// Secrets of the installation's own, a directory.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
     /// What the payment provider's callbacks are signed with, unless the configuration has it.
     pub fn webhook_secret(&self) -> PathBuf {
-        self.0.join("keys").join("webhook.secret")
+        self.keys().join("webhook.secret")
     }
 
     /// The key that signs tokens, unless the configuration names another one.
     pub fn signing_key(&self) -> PathBuf {
-        self.0.join("keys").join("signing.pem")
+        self.keys().join("signing.pem")
     }
 
     /// Where tools reach the server that runs on the directory.
@@ -97,6 +102,12 @@ pub enum DataDirectoryError {
         /// Which directory.
         path: PathBuf,
     },
+    /// Something is there where nothing may be.
+    #[error("{} is not empty: choose a directory that is, or one that is not there yet", path.display())]
+    NotEmpty {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("the data directory {} cannot be used: {source}", path.display())]
     Io {
@@ -120,20 +131,14 @@ impl DataDirectory {
         let io = |source| DataDirectoryError::Io { path: path.to_owned(), source };
         let layout = Layout::of(path);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        if !layout.format().exists() && !is_fresh(path).map_err(io)? {
+        // Nothing is written, not even a lock, in a directory that is not for this program.
+        if !is_known(&layout)? && !is_fresh(path).map_err(io)? {
             return Err(DataDirectoryError::Foreign { path: path.to_owned() });
         }
         let lock = lock(&layout)?;
-        match std::fs::read_to_string(layout.format()) {
-            Ok(text) => match text.trim().parse() {
-                Ok(FORMAT) => {}
-                Ok(found) if found > FORMAT => {
-                    return Err(DataDirectoryError::Newer { path: path.to_owned(), found });
-                }
-                _ => return Err(DataDirectoryError::Foreign { path: path.to_owned() }),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => write_format(&layout).map_err(io)?,
-            Err(error) => return Err(io(error)),
+        // Whoever had it before may have been a later version.
+        if !is_known(&layout)? {
+            write_format(&layout).map_err(io)?;
         }
         Ok(Self { layout, _lock: lock })
     }
@@ -141,6 +146,57 @@ impl DataDirectory {
     /// Where things lie in it.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+}
+
+/// A data directory that is being filled. Until that is done no server takes it: what is in it when this is dropped is
+/// no data directory, nor a place for a new one.
+#[derive(Debug)]
+pub struct Unfinished {
+    layout: Layout,
+    lock: File,
+}
+
+impl Unfinished {
+    /// Takes an empty directory, or makes one there.
+    pub fn begin(path: &Path) -> Result<Self, DataDirectoryError> {
+        let io = |source| DataDirectoryError::Io { path: path.to_owned(), source };
+        let layout = Layout::of(path);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        if !is_fresh(path).map_err(io)? {
+            if let Some(in_use) = in_use(&layout).map_err(io)? {
+                return Err(in_use);
+            }
+            return Err(DataDirectoryError::NotEmpty { path: path.to_owned() });
+        }
+        let lock = lock(&layout)?;
+        Ok(Self { layout, lock })
+    }
+
+    /// Where things are to lie in it.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Makes it a data directory: what lies in it has to be on the disk already.
+    pub fn finish(self) -> Result<DataDirectory, DataDirectoryError> {
+        let io = |source| DataDirectoryError::Io { path: self.layout.0.clone(), source };
+        write_format(&self.layout).map_err(io)?;
+        Ok(DataDirectory { layout: self.layout, _lock: self.lock })
+    }
+}
+
+/// Whether the directory has a format, one that this program knows.
+fn is_known(layout: &Layout) -> Result<bool, DataDirectoryError> {
+    let path = layout.0.clone();
+    match std::fs::read_to_string(layout.format()) {
+        Ok(text) => match text.trim().parse() {
+            Ok(FORMAT) => Ok(true),
+            Ok(found) if found > FORMAT => Err(DataDirectoryError::Newer { path, found }),
+            _ => Err(DataDirectoryError::Foreign { path }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(DataDirectoryError::Io { path, source }),
     }
 }
 
@@ -162,16 +218,31 @@ fn lock(layout: &Layout) -> Result<File, DataDirectoryError> {
         options.read(true).write(true).create(true).truncate(false).mode(0o600).open(layout.lock()).map_err(io)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let holder = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(DataDirectoryError::InUse { path: layout.0.clone(), holder });
-        }
+        Err(TryLockError::WouldBlock) => return Err(held(layout, &mut lock)),
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
     // Who has it, for the message above; the lock itself is the operating system's, and ends with the process.
     lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io)?;
     Ok(lock)
+}
+
+/// Who has the directory, if anybody has; it is not taken.
+fn in_use(layout: &Layout) -> io::Result<Option<DataDirectoryError>> {
+    let mut lock = match File::open(layout.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock?,
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(held(layout, &mut lock))),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn held(layout: &Layout, lock: &mut File) -> DataDirectoryError {
+    let mut text = String::new();
+    let holder = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+    DataDirectoryError::InUse { path: layout.0.clone(), holder }
 }
 
 fn write_format(layout: &Layout) -> io::Result<()> {

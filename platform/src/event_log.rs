@@ -4,12 +4,13 @@ use crate::seam::Timestamp;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 #[cfg(test)]
 mod conformance;
 pub mod fault;
+mod intake;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;
@@ -163,6 +164,9 @@ pub enum LogError {
     /// The backend did not answer as it should; a later try may succeed.
     #[error("the event log is not available: {0}")]
     Unavailable(String),
+    /// An import is refused: nothing of it is in the log.
+    #[error("nothing was imported: {0}")]
+    Refused(String),
     /// A record is not what was written.
     #[error("the event log is damaged at position {position}, stream {stream}: {what}")]
     Damaged {
@@ -199,6 +203,11 @@ pub trait EventLog: Send + Sync {
 
     /// The log's last position, as soon as it is past `position`.
     fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>>;
+
+    /// Takes the events of another log, positions, times and checksums as they are: all that `pages` bring, which has to
+    /// end with position `last`, or nothing. Only an empty log takes them, and it is closed to appends meanwhile. When
+    /// this answers `Ok`, they are durable; [`LogError::Refused`] and [`LogError::Damaged`] leave the log empty.
+    fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>>;
 
     /// The log's last position now.
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>>;

@@ -11,6 +11,7 @@ pub mod seam;
 pub mod search_index;
 mod secret_file;
 mod sqlite_code;
+mod sqlite_file;
 pub mod telemetry;
 pub mod trace;
 pub mod vault;

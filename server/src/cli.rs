@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::backup::options::{BackupOptions, RestoreOptions};
+use crate::log::options::LogCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_side::imports::Field;
 use gateway::policy::Role;
@@ -52,6 +54,19 @@ pub enum Command {
         #[command(subcommand)]
         content: ImportContent,
     },
+    /// Look into the event log, check it, and carry it elsewhere
+    ///
+    /// All but `import` only read the log, without its server's help: they work beside a running server, on a directory
+    /// that nobody serves, and on a log that a server refuses. They change nothing.
+    Log {
+        /// What of it.
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// Write log, vault and keys into a new directory, while serving or not, and check what was written
+    Backup(BackupOptions),
+    /// Make a data directory out of a backup
+    Restore(RestoreOptions),
     /// Play the payment provider
     Sandbox {
         /// What it does.

@@ -1,10 +1,12 @@
 //! The binary `colophon`: its command line, its configuration, and the wiring of the roles. No logic lives here.
 
 pub mod admin;
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod import;
 pub mod lag;
+pub mod log;
 pub mod openapi;
 pub mod operations;
 pub mod role;

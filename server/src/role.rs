@@ -5,7 +5,7 @@ use crate::sandbox::Sandbox;
 use crate::settings::{Hidden, Settings};
 use crate::tools::Workshop;
 use crate::views::Views;
-use crate::{admin, openapi};
+use crate::{admin, log, openapi};
 use anyhow::Context;
 use axum::Router;
 use command_side::commands::Commands;
@@ -153,7 +153,8 @@ impl Embedded {
             projectors.spawn(sandbox.clone().pay_all(Arc::clone(&views.store), stop.clone()));
         }
         let workshop = Workshop::new(Arc::clone(&command.log), views.clone(), seam.clone(), Some(health));
-        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop, seam, stopping);
+        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop, seam, stopping)
+            .merge(log::import::routes(Arc::clone(&command.log)));
         Ok(Self { command, views, key, api, admin, sandbox, stop, projectors, _directory: directory })
     }
 

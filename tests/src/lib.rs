@@ -5,11 +5,14 @@
 mod api;
 mod architecture;
 mod auth;
+mod backup;
 mod colophon;
 mod concurrency;
 mod crash;
 mod data_directory;
 mod import;
+mod log_import;
+mod log_tools;
 mod manners;
 mod operations;
 mod orders;

@@ -239,7 +239,7 @@ async fn the_index_goes_on_after_a_crash_and_is_built_anew_when_it_is_gone_or_da
         match harm {
             "gone" => std::fs::remove_dir_all(&index).unwrap(),
             "damaged" => {
-                for entry in std::fs::read_dir(&index).unwrap() {
+                for entry in std::fs::read_dir(index.join("1")).unwrap() {
                     let file = entry.unwrap().path();
                     if file.extension().is_some_and(|extension| extension == "store" || extension == "term") {
                         let mut bytes = std::fs::read(&file).unwrap();

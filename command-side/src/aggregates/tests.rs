@@ -256,6 +256,24 @@ fn a_peek_sees_what_is_durable_only() {
 }
 
 #[test]
+fn a_stream_without_events_is_looked_up_again_unless_something_is_under_way_for_it() {
+    let mut machine = machine(Limits::default());
+    machine.peek(stream(1), "p");
+    machine.loads();
+    machine.loaded(&stream(1), Position(0), Ok(stocked(0, 0)));
+    assert_eq!(machine.offer(adjust(1, 1, -5), "refused"), Offer::Queued);
+    assert_eq!(shape(&machine.next_batch()), [(0, vec![0])]);
+    let (_, step) = machine.peek(stream(1), "q");
+    assert_eq!((step.peeked.len(), machine.loads()), (1, vec![]), "what its batch comes to is awaited");
+    let step = machine.settle(vec![appended(0, 0)]);
+    assert_eq!(step.answers.len(), 1);
+    let (_, step) = machine.peek(stream(1), "r");
+    assert_eq!((step.peeked.len(), machine.loads()), (0, vec![stream(1)]));
+    let step = machine.loaded(&stream(1), Position(3), Ok(stocked(7, 3)));
+    assert_eq!(on_hand(step.peeked[0].1.as_ref().unwrap()), 7, "an import brought it");
+}
+
+#[test]
 fn peeks_and_commands_of_a_cold_stream_share_one_load() {
     let mut machine = machine(Limits { queue_depth: 1, ..Limits::default() });
     assert_eq!(machine.peek(stream(1), "p").0, Offer::Queued);

@@ -47,3 +47,32 @@ fn a_first_start_that_was_cut_off_is_taken_up() {
     DataDirectory::open(path.path()).unwrap();
     assert_eq!(std::fs::read_to_string(path.path().join("format")).unwrap(), "1\n");
 }
+
+#[test]
+fn a_directory_that_is_being_filled_is_nobody_s_until_it_is_done() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("data");
+    let unfinished = Unfinished::begin(&path).unwrap();
+    std::fs::write(unfinished.layout().log(), "half of a log").unwrap();
+    assert!(DataDirectory::open(&path).is_err());
+    // As after a crash: neither a data directory, nor a place for a new one.
+    drop(unfinished);
+    assert!(matches!(DataDirectory::open(&path), Err(DataDirectoryError::Foreign { .. })));
+    assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::NotEmpty { .. })));
+    std::fs::remove_dir_all(&path).unwrap();
+    let directory = Unfinished::begin(&path).unwrap().finish().unwrap();
+    assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::InUse { holder: Some(_), .. })));
+    drop(directory);
+    assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::NotEmpty { .. })));
+    DataDirectory::open(&path).unwrap();
+}
+
+#[test]
+fn a_refusal_writes_nothing() {
+    let path = tempfile::tempdir().unwrap();
+    drop(DataDirectory::open(path.path()).unwrap());
+    std::fs::write(path.path().join("format"), "2\n").unwrap();
+    std::fs::write(path.path().join("lock"), "as it was").unwrap();
+    assert!(DataDirectory::open(path.path()).is_err() && Unfinished::begin(path.path()).is_err());
+    assert_eq!(std::fs::read_to_string(path.path().join("lock")).unwrap(), "as it was");
+}

@@ -14,6 +14,8 @@ pub(super) async fn run(open: impl AsyncFn(&str) -> Arc<dyn EventLog>) {
     large_batches_and_any_bytes_fit(open("large").await).await;
     one_of_many_writers_to_a_revision_wins(open("race").await).await;
     a_reader_of_the_tail_misses_nothing(open("tail").await).await;
+    an_import_is_the_log_that_it_came_from(open("import").await).await;
+    an_import_is_taken_whole_or_refused(open("refused").await).await;
 }
 
 /// An event of a command.
@@ -210,4 +212,86 @@ async fn a_reader_of_the_tail_misses_nothing(log: Arc<dyn EventLog>) {
     writers.join_all().await;
     timeout(Duration::from_secs(10), reader).await.unwrap().unwrap();
     assert_eq!(log.wait_past(Position(EVENTS - 1)).await.unwrap(), Position(EVENTS));
+}
+
+/// Events of another log: five of `a` and `b`, as it has them.
+async fn exported() -> Vec<RecordedEvent> {
+    let other = memory::MemoryLog::new(LogId(Uuid::from_u128(99)));
+    other.append(vec![append("a", 0, vec![decision(1, 2)]), append("b", 0, vec![decision(2, 2)])]).await.unwrap();
+    other.append(vec![append("a", 2, vec![decision(3, 1)])]).await.unwrap();
+    other.read_all(Position(0), 10).await.unwrap()
+}
+
+/// Imports pages that have to end with position `last`.
+async fn import(log: &dyn EventLog, last: u64, pages: Vec<Vec<RecordedEvent>>) -> Result<(), LogError> {
+    let (sender, receiver) = mpsc::channel(1);
+    let sent = async move {
+        for page in pages {
+            if sender.send(page).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(log.import(Position(last), receiver), sent).0
+}
+
+async fn an_import_is_the_log_that_it_came_from(log: Arc<dyn EventLog>) {
+    let events = exported().await;
+    // What was asked before is not remembered as it was then.
+    assert_eq!(log.append(vec![append("a", 0, vec![decision(9, 0)])]).await.unwrap(), [appended(0, 0)]);
+    let waiting = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { log.wait_past(Position(0)).await.unwrap() }
+    });
+    import(log.as_ref(), 5, vec![events[..2].to_vec(), vec![], events[2..].to_vec()]).await.unwrap();
+    assert_eq!(timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap(), Position(5));
+    assert_eq!(log.read_all(Position(0), 10).await.unwrap(), events);
+    assert_eq!(stream(log.as_ref(), "b", 1, 10).await, events[3..4]);
+    let verdicts = log.append(vec![append("a", 0, vec![decision(4, 1)]), append("b", 2, vec![decision(2, 1)])]).await;
+    let verdicts = verdicts.unwrap();
+    assert_eq!(verdicts[0], Verdict::Conflict);
+    assert!(matches!(&verdicts[1], Verdict::Repeated { first } if *first == events[2]), "{verdicts:?}");
+    assert_eq!(log.append(vec![append("a", 3, vec![decision(4, 1)])]).await.unwrap(), [appended(4, 6)]);
+    let all = log.read_all(Position(0), 10).await.unwrap();
+    assert_eq!(all[5].previous_checksum, events[4].checksum);
+}
+
+async fn an_import_is_taken_whole_or_refused(log: Arc<dyn EventLog>) {
+    let events = exported().await;
+    let mut altered = events.clone();
+    altered[3].data = Bytes::from_static(b"{}");
+    let mut twice = events.clone();
+    twice[4].envelope.id = events[0].envelope.id;
+    twice[4].checksum = seal::checksum(&twice[4]);
+    let without = |position: usize| {
+        let mut events = events.clone();
+        events.remove(position - 1);
+        events
+    };
+    for (last, pages, at) in [
+        (6, vec![events.clone()], None),
+        (4, vec![events.clone()], None),
+        (5, vec![events[..3].to_vec()], None),
+        (5, vec![], None),
+        (5, vec![events[..2].to_vec(), altered[2..].to_vec()], Some(4)),
+        (5, vec![without(2)], Some(2)),
+        (5, vec![without(1)], Some(1)),
+        (5, vec![events[1..].to_vec()], Some(1)),
+        (5, vec![twice], None),
+    ] {
+        let refused = import(log.as_ref(), last, pages.clone()).await;
+        let as_it_should = match &refused {
+            Err(LogError::Refused(_)) => at.is_none(),
+            Err(LogError::Damaged { position, .. }) => at == Some(*position),
+            _ => false,
+        };
+        assert!(as_it_should, "{refused:?}: {pages:?}");
+        assert_eq!(log.head().await.unwrap(), Position(0));
+        assert_eq!(log.read_all(Position(0), 10).await.unwrap(), []);
+    }
+    assert_eq!(log.append(vec![append("c", 0, vec![decision(7, 1)])]).await.unwrap(), [appended(1, 1)]);
+    let refused = import(log.as_ref(), 5, vec![events]).await.unwrap_err();
+    assert!(refused.to_string().contains("the log has events up to position 1"), "{refused}");
+    assert_eq!(log.read_all(Position(0), 10).await.unwrap().len(), 1);
+    assert_eq!(log.append(vec![append("c", 1, vec![decision(8, 1)])]).await.unwrap(), [appended(2, 2)]);
 }

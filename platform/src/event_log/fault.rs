@@ -5,7 +5,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What can happen to an append.
 pub enum Fault {
@@ -113,6 +113,10 @@ impl EventLog for FaultyLog {
 
     fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {
         self.log.wait_past(position)
+    }
+
+    fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
+        self.log.import(last, pages)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {

@@ -1,11 +1,12 @@
 //! An event log in memory: for tests, and gone with the process.
 
+use super::intake::{self, Intake};
 use super::seal::{self, Head, Heads, seal};
 use super::{Append, EventId, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
 use futures_util::future::{BoxFuture, FutureExt};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The log.
 pub struct MemoryLog {
@@ -51,12 +52,31 @@ impl Records {
     fn append(&mut self, batch: Vec<Append>) -> Vec<Verdict> {
         let (verdicts, events) = seal(&self.heads(&batch), batch);
         for event in events {
-            let place = self.events.len();
-            self.streams.entry(event.stream.clone()).or_default().push(place);
-            self.by_id.insert(event.envelope.id, place);
-            self.events.push(event);
+            self.add(event);
         }
         verdicts
+    }
+
+    fn add(&mut self, event: RecordedEvent) {
+        let place = self.events.len();
+        self.streams.entry(event.stream.clone()).or_default().push(place);
+        self.by_id.insert(event.envelope.id, place);
+        self.events.push(event);
+    }
+
+    fn import(&mut self, events: Vec<RecordedEvent>) -> Result<Position, LogError> {
+        let head = Position(self.events.len() as u64);
+        if head.0 > 0 {
+            return Err(intake::not_empty(head));
+        }
+        let ids: HashSet<_> = events.iter().map(|event| event.envelope.id).collect();
+        if ids.len() < events.len() {
+            return Err(intake::repeated_id());
+        }
+        for event in events {
+            self.add(event);
+        }
+        Ok(Position(self.events.len() as u64))
     }
 }
 
@@ -99,6 +119,19 @@ impl EventLog for MemoryLog {
 
     fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {
         super::wait_past(self.head.subscribe(), position).boxed()
+    }
+
+    fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
+        async move {
+            let (mut intake, mut events) = (Intake::new(last, pages), Vec::new());
+            while let Some(page) = intake.next().await? {
+                events.extend(page);
+            }
+            let head = self.records().import(events)?;
+            self.head.send_replace(head);
+            Ok(())
+        }
+        .boxed()
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {

@@ -1,24 +1,25 @@
 //! An event log in a SQLite file: one writer, whose commits are on the disk before they are answered.
 
-use super::seal::{self, Head};
-use super::{
-    Append, BodyHash, CommandId, Envelope, EventId, EventLog, LogError, LogId, Position, RecordedEvent, Revision,
-    StreamId, Verdict,
-};
-use crate::seam::{Seam, Timestamp};
+use super::intake::Intake;
+use super::{Append, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
+use crate::seam::Seam;
 use crate::sqlite_code;
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use rows::unavailable;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use uuid::Uuid;
 use writer::Writer;
 
+mod import;
+pub mod reader;
+mod rows;
+pub mod stats;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -65,6 +66,12 @@ const CREATE: [&str; 3] = [
 /// Why a file could not be opened as an event log.
 #[derive(Debug, Error)]
 pub enum OpenError {
+    /// There is none.
+    #[error("there is no event log at {}: name the data directory with --data-dir", path.display())]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// It is something else.
     #[error("{} is not an event log of Colophon", path.display())]
     NotALog {
@@ -112,13 +119,7 @@ impl SqliteLog {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", CACHE_KIB);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-        let (application, tables): (i32, i64) = sqlx::query_as(
-            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
-        )
-        .fetch_one(&mut connection)
-        .await
-        .map_err(failed)?;
-        let format: i32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await.map_err(failed)?;
+        let Marks { application, format, tables } = Marks::read(&mut connection).await.map_err(failed)?;
         match application {
             APPLICATION_ID if format > FORMAT => {
                 return Err(OpenError::Newer { path: path.to_owned(), found: format });
@@ -144,37 +145,39 @@ impl SqliteLog {
     }
 
     async fn stream(&self, stream: StreamId, after: Revision, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
-        // The event at `after` comes along, since the next one's checksum has to continue it.
-        let limit = limit.saturating_add(usize::from(after.0 > 0));
-        let rows =
-            sqlx::query("SELECT NULL, * FROM events WHERE stream = ? AND revision >= ? ORDER BY revision LIMIT ?")
-                .bind(stream.as_str())
-                .bind(after.0.cast_signed())
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-                .fetch_all(&self.readers)
-                .await
-                .map_err(unavailable)?;
-        let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        let mut before = Head { revision: after, checksum: 0 };
-        if after.0 > 0 && events.first().is_some_and(|event| event.revision == after) {
-            let anchor = events.remove(0);
-            seal::verify(&anchor)?;
-            before = Head::of(&anchor);
-        }
-        seal::verify_stream(before, &events)?;
-        Ok(events)
+        let rows = rows::stream(&self.readers, &stream, after, limit).await.map_err(unavailable)?;
+        rows::stream_events(&rows, after)
     }
 
     async fn all(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
-        let rows = sqlx::query("SELECT NULL, * FROM events WHERE position > ? ORDER BY position LIMIT ?")
-            .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(unavailable)?;
-        let events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-        seal::verify_all(after, &events)?;
-        Ok(events)
+        let rows = rows::all(&self.readers, after, limit).await.map_err(unavailable)?;
+        rows::all_events(&rows, after)
+    }
+}
+
+/// Gives the log in a file another id, for a copy whose positions will stand for other events than those of its original.
+/// Nobody else may have the file open.
+pub async fn rename(path: &Path, id: LogId) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+    sqlx::query("UPDATE log SET id = ?").bind(id.0).execute(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)
+}
+
+/// What tells whether a file is a log.
+struct Marks {
+    application: i32,
+    format: i32,
+    tables: i64,
+}
+
+impl Marks {
+    async fn read(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
+        const READ: &str = "SELECT (SELECT application_id FROM pragma_application_id),
+            (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)";
+        let (application, format, tables) = sqlx::query_as(READ).fetch_one(connection).await?;
+        Ok(Self { application, format, tables })
     }
 }
 
@@ -190,43 +193,6 @@ async fn create(connection: &mut SqliteConnection, path: &Path, seam: &Seam) -> 
     // The file's name, too, has to survive a power cut.
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(sqlx::Error::Io)
-}
-
-/// Reads a row of `events` behind one other column.
-fn event(row: &SqliteRow) -> Result<RecordedEvent, LogError> {
-    let read = || -> Result<RecordedEvent, sqlx::Error> {
-        let body_hash = <[u8; 32]>::try_from(row.try_get::<&[u8], _>(6)?);
-        Ok(RecordedEvent {
-            position: Position(row.try_get::<i64, _>(1)?.cast_unsigned()),
-            stream: StreamId::new(row.try_get(2)?),
-            revision: Revision(row.try_get::<i64, _>(3)?.cast_unsigned()),
-            envelope: Envelope {
-                id: EventId(row.try_get(4)?),
-                command_id: CommandId(row.try_get(5)?),
-                body_hash: BodyHash(body_hash.map_err(|error| sqlx::Error::Decode(error.into()))?),
-                event_type: row.try_get(7)?,
-                version: row.try_get(8)?,
-                recorded_at: Timestamp(row.try_get(9)?),
-                traceparent: row.try_get(10)?,
-            },
-            data: Bytes::from(row.try_get::<Vec<u8>, _>(11)?),
-            previous_checksum: row.try_get::<i64, _>(12)?.cast_unsigned(),
-            checksum: row.try_get::<i64, _>(13)?.cast_unsigned(),
-        })
-    };
-    read().map_err(|error| LogError::Damaged {
-        position: row.try_get::<i64, _>(1).unwrap_or_default().cast_unsigned(),
-        stream: row.try_get(2).unwrap_or_else(|_| "unknown".to_owned()),
-        what: format!("expected an event, found: {error}"),
-    })
-}
-
-fn unavailable(error: sqlx::Error) -> LogError {
-    if sqlite_code::is_damaged(&error) {
-        let what = format!("the file itself cannot be read: {error}");
-        return LogError::Damaged { position: 0, stream: "unknown".to_owned(), what };
-    }
-    LogError::Unavailable(error.to_string())
 }
 
 impl EventLog for SqliteLog {
@@ -261,6 +227,22 @@ impl EventLog for SqliteLog {
 
     fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
         self.all(after, limit).boxed()
+    }
+
+    /// Once begun, it is carried through, also if nobody waits for it any more.
+    fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
+        let (writer, announced) = (Arc::clone(&self.writer), self.head.clone());
+        let carried_through = async move {
+            let mut writer = writer.lock().await;
+            writer.import(Intake::new(last, pages)).await?;
+            announced.send_replace(last);
+            Ok(())
+        };
+        async move {
+            let panicked = |error: tokio::task::JoinError| Err(LogError::Fatal(error.to_string()));
+            tokio::spawn(carried_through).await.unwrap_or_else(panicked)
+        }
+        .boxed()
     }
 
     fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {

@@ -3,8 +3,12 @@
 use super::{Vault, VaultError};
 use crate::event_log::LogId;
 use crate::identity::Principal;
+use crate::sqlite_file::ReadOnlyFile;
 use futures_util::future::{BoxFuture, FutureExt};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::Connection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -31,6 +35,14 @@ pub enum OpenError {
         /// Which file.
         path: PathBuf,
     },
+    /// It is not as it was written.
+    #[error("the vault {} is damaged: expected a sound file, found by SQLite's own check: {fault}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        fault: String,
+    },
     /// SQLite could not.
     #[error("the vault {} cannot be opened: {source}", path.display())]
     Sqlite {
@@ -39,6 +51,34 @@ pub enum OpenError {
         /// Why.
         source: sqlx::Error,
     },
+}
+
+/// Writes a copy of the vault in a file, as of one moment, to `target`, where nothing may be yet. Nothing else is changed.
+pub async fn copy(path: &Path, target: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    ReadOnlyFile::new(path).copy(target).await.map_err(failed)
+}
+
+/// Checks all of a vault's file, and that it is of this log. Nothing is changed.
+pub async fn verify(path: &Path, log: LogId) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let file = ReadOnlyFile::new(path);
+    if let Some(fault) = file.faults().await.map_err(failed)?.into_iter().next() {
+        return Err(OpenError::Damaged { path: path.to_owned(), fault });
+    }
+    let of = async |connection: &mut _| sqlx::query_scalar("SELECT log FROM vault").fetch_one(connection).await;
+    let of: Uuid = file.read(of).await.map_err(failed)?;
+    if of == log.0 { Ok(()) } else { Err(OpenError::OfAnotherLog { path: path.to_owned() }) }
+}
+
+/// Makes the vault in a file that of another log, for a copy that belongs to a copy of its log. Nobody else may have the
+/// file open.
+pub async fn hand_over(path: &Path, log: LogId) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+    sqlx::query("UPDATE vault SET log = ?").bind(log.0).execute(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)
 }
 
 /// The vault.
@@ -117,5 +157,21 @@ mod tests {
         assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
         let other = SqliteVault::open(&path, LogId(Uuid::from_u128(8))).await;
         assert!(matches!(other, Err(OpenError::OfAnotherLog { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_whole_and_can_go_with_another_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, copied) = (directory.path().join("vault.sqlite"), directory.path().join("copy.sqlite"));
+        let (log, other) = (LogId(Uuid::from_u128(7)), LogId(Uuid::from_u128(8)));
+        let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
+        let vault = SqliteVault::open(&path, log).await.unwrap();
+        vault.find_or_add(&ann, Uuid::from_u128(1)).await.unwrap();
+        copy(&path, &copied).await.unwrap();
+        verify(&copied, log).await.unwrap();
+        hand_over(&copied, other).await.unwrap();
+        assert!(matches!(verify(&copied, log).await, Err(OpenError::OfAnotherLog { .. })));
+        let copy = SqliteVault::open(&copied, other).await.unwrap();
+        assert_eq!(copy.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
     }
 }

@@ -11,6 +11,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use platform::event_log::Position;
 use schemas::api::payment::Outcome;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read};
@@ -96,6 +97,19 @@ async fn exchange<B: Body + 'static, T: DeserializeOwned + Send + Sync + 'static
         let _ = read_lines(body, &told).await;
     });
     Ok(receiver)
+}
+
+/// Has the log of the server behind `socket` take the events of an export, the last of which has the position `last`.
+pub async fn import_log(socket: &Path, last: Position, file: Box<dyn Read + Send>) -> anyhow::Result<()> {
+    let mut sender = connect(socket).await?;
+    let chunks = stream::unfold(chunks(file), async |mut chunks| {
+        let chunk = chunks.recv().await?;
+        Some((chunk.map(Frame::data), chunks))
+    });
+    let path = format!("/log/import/{}", last.0);
+    let request = Request::post(path).header(HOST, "admin").body(StreamBody::new(chunks))?;
+    let response = sender.send_request(request).await.context("the server ended the connection")?;
+    accepted(response).await.map(drop)
 }
 
 /// Reads the file on a thread of its own.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,10 @@ impl EventLog for SlowLog {
 
     fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {
         self.log.wait_past(position)
+    }
+
+    fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
+        self.log.import(last, pages)
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {

@@ -4,6 +4,9 @@ use super::*;
 use crate::event_log::conformance::{self, append, decision};
 use tempfile::TempDir;
 
+mod damage;
+mod reading;
+
 async fn opened(directory: &TempDir) -> SqliteLog {
     SqliteLog::open(&directory.path().join("log.sqlite"), &Seam::system()).await.unwrap()
 }
@@ -14,6 +17,13 @@ async fn four_events(directory: &TempDir) -> SqliteLog {
     let batch = vec![append("a", 0, vec![decision(1, 3)]), append("b", 0, vec![decision(2, 1)])];
     log.append(batch).await.unwrap();
     log
+}
+
+/// Closes the file, so that nothing of it waits beside it.
+async fn close(log: SqliteLog) {
+    log.readers.close().await;
+    let Writer { connection, .. } = Arc::into_inner(log.writer).unwrap().into_inner();
+    connection.close().await.unwrap();
 }
 
 async fn execute(log: &SqliteLog, statements: &'static str) {

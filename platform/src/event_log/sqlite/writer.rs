@@ -1,6 +1,6 @@
 //! The one writer of a SQLite log: judges a batch by what it remembers, and writes it in one statement.
 
-use super::{event, unavailable};
+use super::rows::{event, unavailable};
 use crate::event_log::seal::{self, Head, Heads, seal};
 use crate::event_log::{Append, Decision, EventId, LogError, Position, RecordedEvent, StreamId, Verdict};
 use crate::sqlite_code;
@@ -46,10 +46,10 @@ fn insert_statement(on_conflict: &str, rows: usize) -> Arc<str> {
 /// writes; whoever does takes a position that the next batch wants, and so is noticed.
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
-    position: Position,
-    heads: LruCache<StreamId, Head>,
+    pub(super) position: Position,
+    pub(super) heads: LruCache<StreamId, Head>,
     /// Why it takes no more appends.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 /// What became of writing a batch.
@@ -190,10 +190,20 @@ async fn insert(connection: &mut SqliteConnection, events: &[RecordedEvent]) -> 
         return insert_rows(connection, &INSERTS, events).await;
     }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for rows in events.chunks(most) {
-        insert_rows(&mut transaction, &PARTIAL_INSERTS, rows).await?;
-    }
+    insert_within(&mut transaction, events).await?;
     transaction.commit().await
+}
+
+/// Writes events within a transaction that others end.
+pub(super) async fn insert_within(
+    transaction: &mut SqliteConnection,
+    events: &[RecordedEvent],
+) -> Result<(), sqlx::Error> {
+    let [.., most] = INSERT_SIZES;
+    for rows in events.chunks(most) {
+        insert_rows(transaction, &PARTIAL_INSERTS, rows).await?;
+    }
+    Ok(())
 }
 
 async fn insert_rows(

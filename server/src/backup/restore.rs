@@ -1,0 +1,88 @@
+//! `colophon restore`: a data directory out of a backup, which is there only when it is whole.
+
+use super::manifest::{Entry, Manifest};
+use super::options::RestoreOptions;
+use super::{CONFIGURATION, protect, sync};
+use crate::cli::{Global, say};
+use crate::log::verify;
+use crate::settings::Settings;
+use anyhow::{Context, ensure};
+use platform::data_directory::{Layout, Unfinished};
+use platform::event_log::LogId;
+use platform::event_log::sqlite::{self, reader::SqliteLogReader};
+use platform::seam::Seam;
+use platform::vault;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// Runs the command.
+pub async fn run(global: &Global, options: RestoreOptions) -> anyhow::Result<()> {
+    let (begun, settings) = (Instant::now(), Settings::load(global)?);
+    let backup = Layout::of(&options.directory);
+    let manifest = Manifest::read(backup.path())?;
+    check_stores(&backup, &manifest).await?;
+    // A fork of the log's history: the positions after the backup will stand for other events than they did.
+    let id = LogId(Seam::system().uuid());
+    let unfinished = Unfinished::begin(&settings.data_directory())?;
+    if let Err(error) = fill(&unfinished, &backup, &manifest, id).await {
+        tidy_up(unfinished.layout(), &manifest);
+        return Err(error.context("nothing was restored"));
+    }
+    let directory = unfinished.finish()?;
+    let (events, path, seconds) = (manifest.position().0, directory.layout().path(), begun.elapsed().as_secs_f64());
+    say(format_args!("restored: {events} events, up to position {events}, in {} in {seconds:.1} s", path.display()));
+    say(format_args!("made: {}", manifest.created_at()));
+    say(format_args!("log: {} (a new id: what was built from the backed up one is built anew)", id.0));
+    if let Some(file) = manifest.files().iter().find(|file| is_configuration(file)) {
+        let file = backup.path().join(&file.name);
+        say(format_args!("configuration: not put in place; it is in {}", file.display()));
+    }
+    Ok(())
+}
+
+/// Checks that log and vault are whole, and belong together.
+async fn check_stores(backup: &Layout, manifest: &Manifest) -> anyhow::Result<()> {
+    let log = SqliteLogReader::open(&backup.log()).await?;
+    let verified = verify::with_bar(&log).await?;
+    let (expected, found) = (manifest.position().0, verified.position.0);
+    ensure!(expected == found, "the log of the backup ends at position {found}, expected {expected}");
+    let (expected, found) = (manifest.log().0, log.id().0);
+    ensure!(expected == found, "the log of the backup has the id {found}, expected {expected}");
+    if manifest.files().iter().any(|file| backup.path().join(&file.name) == backup.vault()) {
+        vault::sqlite::verify(&backup.vault(), log.id()).await?;
+    }
+    Ok(())
+}
+
+/// Copies all that belongs into a data directory, and makes log and vault those of a log of their own.
+async fn fill(unfinished: &Unfinished, backup: &Layout, manifest: &Manifest, id: LogId) -> anyhow::Result<()> {
+    let target = unfinished.layout();
+    for file in manifest.files().iter().filter(|file| !is_configuration(file)) {
+        let (from, to) = (backup.path().join(&file.name), target.path().join(&file.name));
+        let parent = to.parent().unwrap_or(target.path());
+        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        std::fs::copy(&from, &to).with_context(|| format!("{} cannot be copied", from.display()))?;
+        protect(&to)?;
+        file.check(target.path())?;
+        sync(&[parent])?;
+    }
+    sqlite::rename(&target.log(), id).await?;
+    if target.vault().exists() {
+        vault::sqlite::hand_over(&target.vault(), id).await?;
+    }
+    Ok(sync(&[target.path()])?)
+}
+
+/// Leaves the directory as it was, as far as that can be done; what is left is no data directory.
+fn tidy_up(target: &Layout, manifest: &Manifest) {
+    for file in manifest.files() {
+        let _ = std::fs::remove_file(target.path().join(&file.name));
+    }
+    let _ = std::fs::remove_dir(target.keys());
+}
+
+fn is_configuration(file: &Entry) -> bool {
+    Path::new(&file.name).file_stem().is_some_and(|stem| stem == CONFIGURATION)
+}

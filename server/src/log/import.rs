@@ -1,0 +1,136 @@
+//! `colophon log import`: the events of an export into an empty log, checked before anything is touched.
+
+use super::lines::{self, Events};
+use super::options::ImportOptions;
+use crate::admin::client;
+use crate::cli::say;
+use crate::settings::Settings;
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path as PathOf, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures_util::TryStreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
+use platform::event_log::sqlite::SqliteLog;
+use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::{EventLog, Position, RecordedEvent};
+use platform::seam::Seam;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+/// Pages that wait for the log.
+const PAGES_AHEAD: usize = 4;
+
+/// Runs the command.
+pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<()> {
+    let (begun, path) = (Instant::now(), options.file);
+    let cannot_read = || format!("{} cannot be read", path.display());
+    let mut file = open(&path).with_context(cannot_read)?;
+    let last = check(&file).with_context(|| path.display().to_string())?;
+    let directory = settings.data_directory();
+    refuse_events(&Layout::of(&directory)).await?;
+    file.rewind().with_context(cannot_read)?;
+    match DataDirectory::open(&directory) {
+        Ok(directory) => {
+            let log = SqliteLog::open(&directory.layout().log(), &Seam::system()).await?;
+            take(&log, last, file).await?;
+        }
+        Err(DataDirectoryError::InUse { .. }) => {
+            client::import_log(&Layout::of(&directory).admin_socket(), last, Box::new(lines::text(file)?)).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let (events, seconds) = (last.0, begun.elapsed().as_secs_f64());
+    say(format_args!("imported: {events} events, up to position {events}, in {seconds:.1} s"));
+    Ok(())
+}
+
+/// The file, which is read twice: so standard input is kept in one.
+fn open(path: &Path) -> anyhow::Result<File> {
+    if path == Path::new("-") {
+        let mut file = tempfile::tempfile()?;
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        file.rewind()?;
+        return Ok(file);
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        bail!("it is a directory");
+    }
+    Ok(file)
+}
+
+/// Reads the whole file and says which position it ends with.
+fn check(file: &File) -> anyhow::Result<Position> {
+    let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes} checked, {eta} left")?;
+    let bar = ProgressBar::new(file.metadata()?.len()).with_style(style);
+    let mut events = Events::of(lines::text(bar.wrap_read(file.try_clone()?))?);
+    let checked = events.try_for_each(|event| event.map(drop));
+    bar.finish_and_clear();
+    checked?;
+    if events.position() == Position(0) {
+        bail!("the file holds no event");
+    }
+    Ok(events.position())
+}
+
+/// Says that the log is not empty before the directory is touched. One that cannot be read is for others to refuse.
+async fn refuse_events(layout: &Layout) -> anyhow::Result<()> {
+    let Ok(log) = SqliteLogReader::open(&layout.log()).await else { return Ok(()) };
+    let head = log.head().await?.0;
+    if head > 0 {
+        bail!(
+            "nothing was imported: the log in {} has events up to position {head}, and only an empty one takes those of \
+             another: choose another directory with --data-dir",
+            layout.path().display()
+        );
+    }
+    Ok(())
+}
+
+/// Has a log take in all events of a file, which ends with position `last`.
+async fn take(log: &dyn EventLog, last: Position, file: impl Read + Send + 'static) -> anyhow::Result<()> {
+    let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
+    let reading = tokio::task::spawn_blocking(move || send_pages(file, &sender));
+    let imported = log.import(last, receiver).await;
+    // What is wrong with a line says more than that the lines ended too early.
+    reading.await??;
+    Ok(imported?)
+}
+
+/// Sends the events of a file, for as long as anybody takes them.
+fn send_pages(file: impl Read + Send + 'static, pages: &mpsc::Sender<Vec<RecordedEvent>>) -> anyhow::Result<()> {
+    let mut page = Vec::with_capacity(super::PAGE);
+    for event in Events::of(lines::text(file)?) {
+        page.push(event?);
+        if page.len() == super::PAGE && pages.blocking_send(std::mem::take(&mut page)).is_err() {
+            return Ok(());
+        }
+    }
+    // Whoever takes no more says why.
+    let _ = pages.blocking_send(page);
+    Ok(())
+}
+
+/// What a server does for this command: it has the log that is to take the events.
+pub fn routes(log: Arc<dyn EventLog>) -> Router {
+    Router::new().route("/log/import/{last}", post(import)).with_state(log)
+}
+
+/// Takes the events that are the body's lines, of which the last one has the position `last`.
+async fn import(State(log): State<Arc<dyn EventLog>>, PathOf(last): PathOf<u64>, body: Body) -> Response {
+    let body = Box::pin(StreamReader::new(body.into_data_stream().map_err(io::Error::other)));
+    match take(log.as_ref(), Position(last), SyncIoBridge::new(body)).await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
+    }
+}

@@ -1,0 +1,1 @@
+//! `colophon backup` and `restore`.
