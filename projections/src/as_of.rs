@@ -3,9 +3,9 @@
 use crate::any_view::AnyView;
 use crate::worker::{Worker, WorkerError};
 use platform::bus::Delivery;
-use platform::event_log::{EventLog, Position};
+use platform::event_log::{LogError, LogId, Position, RecordedEvent};
 use platform::view_store::memory::MemoryStore;
-use platform::view_store::{Key, SetAside};
+use platform::view_store::{Key, SetAside, ViewStore};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -17,30 +17,28 @@ const PAGE: usize = 2_000;
 pub struct AsOf {
     /// The object's rows, by key.
     pub rows: Vec<(Key, Value)>,
-    /// Events that made them what they are.
-    pub events: u64,
     /// Where and why the view could not take an event of them.
     pub set_aside: SetAside,
 }
 
-/// The rows of a view about `object` (the first value of their keys) as of `position`. Reads the log from its beginning,
-/// and tells after each page how far it is.
+/// The rows of a view about `object` (the first value of their keys) as of `position`, folded from the log that `read`
+/// reads from its beginning on.
 pub async fn rows(
     view: &'static dyn AnyView,
-    log: &dyn EventLog,
+    log: LogId,
+    mut read: impl AsyncFnMut(Position, usize) -> Result<Vec<RecordedEvent>, LogError>,
     object: &str,
     position: Position,
-    mut tell: impl FnMut(Position),
 ) -> Result<AsOf, WorkerError> {
-    let store = Arc::new(MemoryStore::new(log.id(), view.key(), SetAside::default()));
+    let store = Arc::new(MemoryStore::new(log, view.key(), SetAside::default()));
     let mut worker = Worker::open(view, Arc::clone(&store) as _).await?;
     let is_of = |key: &Key| key.first().and_then(Value::as_str) == Some(object);
-    let (mut read, mut taken, mut events) = (Position(0), Position(0), 0);
-    while read < position {
-        let limit = usize::try_from(position.0 - read.0).unwrap_or(PAGE).min(PAGE);
-        let page = log.read_all(read, limit).await?;
+    let (mut at, mut taken) = (Position(0), Position(0));
+    while at < position {
+        let limit = usize::try_from(position.0 - at.0).unwrap_or(PAGE).min(PAGE);
+        let page = read(at, limit).await?;
         let Some(last) = page.last() else { break };
-        read = last.position;
+        at = last.position;
         // An event that cannot be read may be about any object.
         let mut deliveries = Vec::new();
         for event in page.into_iter().filter(|event| view.takes(event)) {
@@ -48,13 +46,11 @@ pub async fn rows(
             if keys.iter().any(is_of) || (keys.is_empty() && event.stream.as_str().contains(object)) {
                 let after = std::mem::replace(&mut taken, event.position);
                 let position = event.position;
-                deliveries.push(Delivery { log: log.id(), partition: 0, after, position, event: Some(event) });
+                deliveries.push(Delivery { log, partition: 0, after, position, event: Some(event) });
             }
         }
-        events += deliveries.len() as u64;
         worker.take(deliveries).await?;
-        tell(read);
     }
     let rows = store.rows().into_iter().filter(|(key, _)| is_of(key)).collect();
-    Ok(AsOf { rows, events, set_aside: platform::view_store::ViewStore::set_aside(store.as_ref()) })
+    Ok(AsOf { rows, set_aside: store.set_aside() })
 }

@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::backup::options::{BackupOptions, RestoreOptions};
+use crate::dead_letters::DeadLettersCommand;
 use crate::log::options::LogCommand;
+use crate::replay::options::ReplayCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_side::imports::Field;
 use gateway::policy::Role;
@@ -62,6 +64,21 @@ pub enum Command {
         /// What of it.
         #[command(subcommand)]
         command: LogCommand,
+    },
+    /// Build views anew from the log beside the live ones, compare, switch and roll back; see what they were
+    ///
+    /// All of it works beside a running server and on a directory that nobody serves. Nothing of it acts on the outside:
+    /// views are folded, and no reactor hears of it.
+    Replay {
+        /// What to do.
+        #[command(subcommand)]
+        command: ReplayCommand,
+    },
+    /// See which streams views have set aside because they cannot take an event, and take them up again
+    DeadLetters {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeadLettersCommand,
     },
     /// Write log, vault and keys into a new directory, while serving or not, and check what was written
     Backup(BackupOptions),

@@ -41,7 +41,7 @@ pub async fn run(global: &Global, command: LogCommand) -> anyhow::Result<()> {
 }
 
 /// The log of the data directory: for reading only, whoever has the directory.
-async fn open(settings: &Settings) -> anyhow::Result<SqliteLogReader> {
+pub async fn open(settings: &Settings) -> anyhow::Result<SqliteLogReader> {
     let layout = Layout::of(&settings.data_directory());
     Ok(SqliteLogReader::open(&layout.log()).await?)
 }

@@ -12,6 +12,8 @@ async fn main() -> ExitCode {
         Command::Token(options) => server::token::run(&cli.global, &options),
         Command::Import { content } => server::import::run(&cli.global, content).await,
         Command::Log { command } => server::log::run(&cli.global, command).await,
+        Command::Replay { command } => server::replay::run(&cli.global, command).await,
+        Command::DeadLetters { command } => server::dead_letters::run(&cli.global, command).await,
         Command::Backup(options) => server::backup::run(&cli.global, options).await,
         Command::Restore(options) => server::backup::restore::run(&cli.global, options).await,
         Command::Sandbox { command } => server::sandbox::run(&cli.global, command).await,

@@ -383,7 +383,7 @@ impl Workshop {
 }
 
 /// The view of a name.
-fn named(name: &str) -> anyhow::Result<&'static dyn AnyView> {
+pub fn named(name: &str) -> anyhow::Result<&'static dyn AnyView> {
     any_view::named(name).with_context(|| {
         let names: Vec<_> = any_view::ALL.iter().map(|view| view.name()).collect();
         format!("no view is called `{name}`; there are {}", names.join(", "))

@@ -136,7 +136,8 @@ pub enum Bound {
     Time(Timestamp),
 }
 
-fn bound(text: &str) -> Result<Bound, String> {
+/// Reads a place in the log.
+pub fn bound(text: &str) -> Result<Bound, String> {
     if let Ok(position) = text.parse::<u64>() {
         return Ok(Bound::Position(Position(position)));
     }

@@ -1,0 +1,57 @@
+//! Does a task for views where the data directory is: in this process, or in the server that has it.
+
+use crate::admin::client;
+use crate::settings::Settings;
+use crate::tools::{Task, Told, Workshop};
+use crate::views::Views;
+use anyhow::bail;
+use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
+use platform::event_log::EventLog;
+use platform::event_log::sqlite::SqliteLog;
+use platform::seam::Seam;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Has a task done, and hands over what is told of it, but for its end.
+pub async fn perform(
+    settings: &Settings,
+    task: Task,
+    take: impl FnMut(Told) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let path = settings.data_directory();
+    let layout = Layout::of(&path);
+    if !layout.log().exists() {
+        bail!("there is no event log in {}: name another directory with --data-dir", path.display());
+    }
+    match DataDirectory::open(&path) {
+        Ok(_directory) => {
+            let seam = Seam::system();
+            let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&layout.log(), &seam).await?);
+            let views = Views::open(&layout, log.as_ref()).await?;
+            let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
+            views.keep(&mut keeping, &stop);
+            let done = follow(Workshop::new(log, views, seam, None).start(task), take).await;
+            stop.cancel();
+            while keeping.join_next().await.is_some() {}
+            done
+        }
+        Err(DataDirectoryError::InUse { .. }) => follow(client::work(&layout.admin_socket(), &task).await?, take).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn follow(
+    mut told: mpsc::Receiver<Told>,
+    mut take: impl FnMut(Told) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    while let Some(told) = told.recv().await {
+        match told {
+            Told::Done => return Ok(()),
+            Told::Failed { reason } => bail!(reason),
+            told => take(told)?,
+        }
+    }
+    bail!("the server ended before it was done: do it again once the server runs, or without one")
+}
