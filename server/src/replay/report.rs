@@ -114,9 +114,12 @@ fn describe(view: &str, Difference { key, live, rebuilt }: &Difference) -> Strin
         (Some(_), None) => return format!("{view} {key}: is in the live generation, and the log has no such row"),
         (None, _) => return format!("{view} {key}: is missing in the live generation"),
     };
-    let fields = |row: &Value| row.as_object().map(|row| row.keys().cloned().collect()).unwrap_or_default();
-    let names: BTreeSet<String> = fields(live).union(&fields(rebuilt)).cloned().collect();
-    let differing = names.iter().filter(|name| live[name.as_str()] != rebuilt[name.as_str()]);
+    let names: BTreeSet<&str> = [live, rebuilt]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|row| row.keys().map(String::as_str))
+        .collect();
+    let differing = names.into_iter().filter(|name| live[*name] != rebuilt[*name]);
     let differing: Vec<_> =
         differing.map(|name| format!("{name} is {}, and {} in the log", live[name], rebuilt[name])).collect();
     format!("{view} {key}: {}", differing.join("; "))
