@@ -116,6 +116,8 @@ impl Health {
         for (view, generations) in &self.views {
             let Ok(checkpoints) = generations.live_generation().store.checkpoints().await else { continue };
             let position = view_store::position(&checkpoints);
+            let applied: u64 = checkpoints.iter().map(|checkpoint| checkpoint.tally.events).sum();
+            metrics::gauge!("projection_events_applied", "view" => view.name()).set(applied as f64);
             let mut state = self.state();
             let now = Instant::now();
             let (at, since) = state.moved.entry(view.name()).or_insert((position, now));
@@ -141,7 +143,6 @@ impl Health {
 
     fn found(&self, view: &'static str, finding: Finding) {
         let Finding { position, taken_events, expected_events, consistent } = finding;
-        metrics::gauge!("projection_events_applied", "view" => view).set(taken_events as f64);
         metrics::gauge!("projection_reconciled_position", "view" => view).set(position as f64);
         metrics::gauge!("projection_inconsistent", "view" => view).set(f64::from(u8::from(!consistent)));
         let before = self.state().found.insert(view, finding);

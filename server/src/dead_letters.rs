@@ -100,7 +100,12 @@ async fn list(settings: &Settings, task: Task, form: Form) -> anyhow::Result<()>
         Ok(())
     })
     .await?;
-    if rows.len() > 1 && !out.is_json() {
+    if out.is_json() {
+        return Ok(out.flush()?);
+    }
+    if rows.len() == 1 {
+        out.line(b"no stream is set aside")?;
+    } else {
         out.rows(&mut Table::new([Side::Left, Side::Left, Side::Right, Side::Right, Side::Left]), &rows)?;
     }
     Ok(out.flush()?)

@@ -4,7 +4,7 @@ mod at;
 pub mod options;
 mod report;
 
-use crate::cli::Global;
+use crate::cli::{Global, say};
 use crate::log::options::Form;
 use crate::log::output::{Output, Side, Table};
 use crate::settings::Settings;
@@ -32,7 +32,9 @@ pub async fn run(global: &Global, command: ReplayCommand) -> anyhow::Result<()> 
             reported(&settings, Task::RollBack { view }, Report::new(form, Then::Switch)).await
         }
         ReplayCommand::Drop { view, generation } => {
-            work::perform(&settings, Task::Drop { view, generation }, |_| Ok(())).await
+            work::perform(&settings, Task::Drop { view: view.clone(), generation }, |_| Ok(())).await?;
+            say(format_args!("{view}: generation {generation} is dropped"));
+            Ok(())
         }
         ReplayCommand::List { form } => list(&settings, form).await,
         ReplayCommand::Verify { form } => verify(&settings, form).await,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 
 /// What is told and not yet taken.
 const UNTOLD: usize = 256;
@@ -215,16 +216,19 @@ impl Workshop {
         match task {
             Task::Rebuild { views, then } => self.rebuild(&views, then, tell).await,
             Task::Switch { view, generation, then } => {
-                let view = named(&view)?;
                 let _changing = self.alone()?;
-                let rebuild = self.rebuild_of(view, tell);
-                let rebuilt = rebuild.switch(generation, then).await?;
-                drop(rebuild);
-                say(tell, Told::Rebuilt { view: view.name().to_owned(), rebuilt }).await
+                let view = named(&view)?;
+                let (rebuild, telling) = self.rebuild_of(view, tell);
+                let rebuilt = rebuild.switch(generation, then).await;
+                ended(rebuild, telling).await;
+                say(tell, Told::Rebuilt { view: view.name().to_owned(), rebuilt: rebuilt? }).await
             }
             Task::RollBack { view } => {
                 let _changing = self.alone()?;
-                Ok(self.rebuild_of(named(&view)?, tell).roll_back().await?)
+                let (rebuild, telling) = self.rebuild_of(named(&view)?, tell);
+                let rolled_back = rebuild.roll_back().await;
+                ended(rebuild, telling).await;
+                Ok(rolled_back?)
             }
             Task::Drop { view, generation } => {
                 let _changing = self.alone()?;
@@ -245,7 +249,10 @@ impl Workshop {
         let _changing = self.alone()?;
         for view in views {
             let name = view.name().to_owned();
-            let told = match self.rebuild_of(view, tell).run(then).await {
+            let (rebuild, telling) = self.rebuild_of(view, tell);
+            let rebuilt = rebuild.run(then).await;
+            ended(rebuild, telling).await;
+            let told = match rebuilt {
                 Ok(rebuilt) => Told::Rebuilt { view: name, rebuilt },
                 Err(error) => Told::NotRebuilt { view: name, reason: error.to_string() },
             };
@@ -254,11 +261,11 @@ impl Workshop {
         Ok(())
     }
 
-    /// A rebuild whose progress is told as this view's.
-    fn rebuild_of(&self, view: &'static dyn AnyView, tell: &mpsc::Sender<Told>) -> Rebuild {
+    /// A rebuild, and the task that tells of its progress as this view's.
+    fn rebuild_of(&self, view: &'static dyn AnyView, tell: &mpsc::Sender<Told>) -> (Rebuild, JoinHandle<()>) {
         let (progress, mut told) = mpsc::channel(1);
         let tell = tell.clone();
-        tokio::spawn(async move {
+        let telling = tokio::spawn(async move {
             while let Some(progress) = told.recv().await {
                 if say(&tell, Told::Progress { view: view.name().to_owned(), progress }).await.is_err() {
                     return;
@@ -266,7 +273,7 @@ impl Workshop {
             }
         });
         let (generations, log) = (self.views.generations(view), Arc::clone(&self.log));
-        Rebuild { view, generations, log, tell: progress }
+        (Rebuild { view, generations, log, tell: progress }, telling)
     }
 
     async fn list(&self, tell: &mpsc::Sender<Told>) -> anyhow::Result<()> {
@@ -380,6 +387,12 @@ impl Workshop {
         let alone = Arc::clone(&self.changing).try_lock_owned();
         alone.map_err(|_| anyhow!("generations are being changed already; try again when that is done"))
     }
+}
+
+/// Lets what a rebuild told be passed on, before what comes after it.
+async fn ended(rebuild: Rebuild, telling: JoinHandle<()>) {
+    drop(rebuild);
+    let _ = telling.await;
 }
 
 /// The view of a name.
