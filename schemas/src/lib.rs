@@ -8,6 +8,7 @@ pub mod http;
 pub mod problems;
 #[cfg(test)]
 mod published;
+pub mod snapshots;
 pub mod stream;
 pub mod timestamp;
 pub mod views;
