@@ -9,6 +9,7 @@ mod colophon;
 mod concurrency;
 mod crash;
 mod data_directory;
+mod evolution;
 mod import;
 mod manners;
 mod operations;
