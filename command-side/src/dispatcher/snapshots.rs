@@ -58,6 +58,7 @@ mod tests {
     use crate::dispatcher::{Dispatcher, Settings};
     use domain::State;
     use domain::stock::{Figures, Stock};
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
     use platform::event_log::memory::MemoryLog;
     use platform::event_log::{EventLog, LogId};
     use platform::seam::{Seam, Timestamp};
@@ -113,8 +114,19 @@ mod tests {
         assert_eq!(taken(&mut snapshots, 4, EVERY + 1).await, 1, "now it is this stream's turn");
     }
 
+    /// Until so many snapshots were taken, and not one more.
+    async fn count(metrics: &PrometheusHandle, expected: u64) {
+        let begun = Instant::now();
+        while !metrics.render().contains(&format!("dispatcher_snapshots_total {expected}\n")) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "not {expected} snapshots: {}", metrics.render());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     #[tokio::test]
     async fn a_long_stream_gets_snapshots_while_it_grows_and_when_it_is_read() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _of_this_thread = metrics::set_default_local_recorder(&recorder);
         let directory = tempfile::tempdir().unwrap();
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new(LOG));
         let observer = store(directory.path()).await;
@@ -140,7 +152,16 @@ mod tests {
         let peeked = begin().await.peek(Lane::Customer, vec![name(1)]).await.unwrap();
         let second = past(&observer, EVERY).await;
         assert_eq!((second.revision, second.revision.0), (peeked[0].revision, 2 * EVERY));
-        let repeated = begin().await.send(adjust(1, 1, 1)).await.unwrap().outcome.unwrap();
+        count(&recorder.handle(), 2).await;
+
+        // The next one begins with that snapshot, and needs no other before it is as far past it.
+        let last = begin().await;
+        let repeated = last.send(adjust(1, 1, 1)).await.unwrap().outcome.unwrap();
         assert_eq!(repeated.revision, Revision(1), "a repeat of what lies before the snapshot");
+        for id in 0..u128::from(EVERY) {
+            last.send(adjust(3 + (id << 32), 1, 1)).await.unwrap().outcome.unwrap();
+        }
+        assert_eq!(past(&observer, 2 * EVERY).await.revision.0, 3 * EVERY);
+        count(&recorder.handle(), 3).await;
     }
 }
