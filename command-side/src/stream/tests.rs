@@ -174,12 +174,15 @@ async fn a_snapshot_of_another_log_is_not_used() {
 }
 
 #[tokio::test]
-async fn snapshots_of_what_stays_short_are_neither_kept_nor_looked_for() {
-    let shelf = Shelf::new().await;
+async fn snapshots_of_what_stays_short_are_neither_kept_nor_used() {
+    let shelf = Shelf::of(&five()).await;
     let stream = StreamId::new(&schemas::stream::book(BookId::from(Uuid::from_u128(7))));
     let read = shelf.with().load(&stream).await.unwrap();
     snapshot::take(shelf.log.as_ref(), &shelf.store, &stream, &read.loaded).await;
     assert_eq!(shelf.store.load(&stream).await, None);
+    let of_a_stock = shelf.keep(&shelf.events().await[2]).await;
+    shelf.store.save(&Snapshot { stream: stream.clone(), ..of_a_stock }).await.unwrap();
+    assert_eq!(told(shelf.with().load(&stream).await), told(Ok(read)));
 }
 
 #[tokio::test]
