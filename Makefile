@@ -1,6 +1,6 @@
 # What to do with the project; `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit simulate lint-strict deny bench-search bench-search-quality bench-append bench-retail
+.PHONY: help run test test-unit simulate lint-strict deny bench-search bench-search-quality bench-append bench-cold-load bench-retail
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ bench-search-quality: ## How well books are found, beside SQLite FTS5 and Postgr
 
 bench-append: ## Durable appends per second, beside group commit to a plain file
 	cargo run --locked --release --package bench -- append
+
+bench-cold-load: ## How long a hot book's stock takes to be read cold, without snapshots and with them
+	cargo run --locked --release --package bench -- --rounds 3 cold-load
 
 bench-retail: ## A shop's half year over HTTP, with a recount of every copy and cent at the end
 	cargo build --locked --release --package server --package bench

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod append;
+mod cold_load;
 mod file_log;
 mod retail;
 mod search_quality;
@@ -31,6 +32,15 @@ struct Cli {
 enum What {
     /// Durable appends: commands of one event each through dispatcher and SQLite log, beside group commit to a plain file.
     Append {
+        /// Writers at once; each waits for its answer before it writes again.
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+    },
+    /// Orders for one hot book, without snapshots and with them, then how long its stock takes to be read cold.
+    ColdLoad {
+        /// Events of the book's stock.
+        #[arg(long, default_value_t = 200_000)]
+        events: usize,
         /// Writers at once; each waits for its answer before it writes again.
         #[arg(long, default_value_t = 64)]
         writers: usize,
@@ -79,6 +89,7 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     match what {
         What::Append { writers } => append::run(&directory, rounds, seconds, writers).await,
+        What::ColdLoad { events, writers } => cold_load::run(&directory, rounds, events, writers).await,
         What::Retail { stock_percent, clients, invoices, url } => {
             let own = std::env::current_exe()?;
             let binary = own.with_file_name("colophon");

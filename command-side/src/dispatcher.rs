@@ -1,16 +1,19 @@
 //! The dispatcher: the loop that drives [`Aggregates`] between its callers and the log.
 
 mod followers;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 
 use crate::aggregates::{Aggregates, Limits, Offer, Step};
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
-use crate::stream;
+use crate::stream::{LoadError, Read, Streams};
 use followers::Followers;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use platform::event_log::{EventLog, LogError, Position, Revision, StreamId, Verdict};
 use platform::seam::Seam;
+use platform::snapshot_store::SnapshotStore;
+use snapshots::Snapshots;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,11 +64,32 @@ impl Dispatcher {
         settings: Settings,
         stop: CancellationToken,
     ) -> (Self, JoinHandle<Result<(), LogError>>) {
+        Self::start_on(Streams { log, snapshots: None }, seam, settings, stop)
+    }
+
+    /// Starts the loop as [`Dispatcher::start`] does, beside snapshots of the log's long streams.
+    pub fn start_with_snapshots(
+        log: Arc<dyn EventLog>,
+        snapshots: SnapshotStore,
+        seam: Seam,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> (Self, JoinHandle<Result<(), LogError>>) {
+        Self::start_on(Streams { log, snapshots: Some(Arc::new(snapshots)) }, seam, settings, stop)
+    }
+
+    fn start_on(
+        streams: Streams,
+        seam: Seam,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> (Self, JoinHandle<Result<(), LogError>>) {
         let (customer, from_customers) = mpsc::channel(settings.limits.queue_depth);
         let (system, from_system) = mpsc::channel(settings.limits.queue_depth);
         let task = Loop {
             aggregates: Aggregates::new(settings.limits, seam.clock),
-            log,
+            snapshots: Snapshots::new(streams.clone()),
+            streams,
             committing: None,
             reads: JoinSet::new(),
             queued_reads: VecDeque::new(),
@@ -122,17 +146,18 @@ impl Commands for Dispatcher {
 }
 
 /// What a task that reads the log brings back.
-enum Read {
-    Loaded(StreamId, Result<(Loaded, Position), Unavailable>),
+enum Brought {
+    Loaded(StreamId, Result<Read, Unavailable>),
     Recalled(CommandReply, Result<Answer, Unavailable>),
 }
 
 struct Loop {
     aggregates: Aggregates<CommandReply, PeekReply>,
-    log: Arc<dyn EventLog>,
+    streams: Streams,
+    snapshots: Snapshots,
     committing: Option<BoxFuture<'static, Result<Vec<Verdict>, LogError>>>,
-    reads: JoinSet<Read>,
-    queued_reads: VecDeque<BoxFuture<'static, Read>>,
+    reads: JoinSet<Brought>,
+    queued_reads: VecDeque<BoxFuture<'static, Brought>>,
     followers: Followers,
     concurrent_reads: usize,
     depths: [(Lane, metrics::Gauge); 2],
@@ -207,14 +232,18 @@ impl Loop {
         outcome
     }
 
-    fn took(&mut self, read: Result<Read, tokio::task::JoinError>) {
-        match read.expect("reading the log does not panic, and nobody aborts it") {
-            Read::Loaded(stream, result) => {
-                let last = result.as_ref().map_or(Position(0), |(_, last)| *last);
-                let step = self.aggregates.loaded(&stream, last, result.map(|(loaded, _)| loaded));
+    fn took(&mut self, brought: Result<Brought, tokio::task::JoinError>) {
+        match brought.expect("reading the log does not panic, and nobody aborts it") {
+            Brought::Loaded(stream, Ok(Read { loaded, last, begun_at })) => {
+                self.snapshots.begun_at(&stream, begun_at);
+                let step = self.aggregates.loaded(&stream, last, Ok(loaded));
                 self.reply(step);
             }
-            Read::Recalled(reply, answer) => {
+            Brought::Loaded(stream, Err(unavailable)) => {
+                let step = self.aggregates.loaded(&stream, Position(0), Err(unavailable));
+                self.reply(step);
+            }
+            Brought::Recalled(reply, answer) => {
                 let _ = reply.send(answer);
             }
         }
@@ -230,13 +259,14 @@ impl Loop {
         }
         for (stream, loaded, position) in step.advanced {
             self.followers.advanced(&stream, &loaded, position);
+            self.snapshots.advanced(&stream, &loaded);
         }
         for (reply, first) in step.recalls {
-            let log = Arc::clone(&self.log);
+            let streams = self.streams.clone();
             let recall = async move {
-                let recalled = stream::recall(log.as_ref(), &first).await;
-                let answer = recalled.map(|(loaded, position)| Answer { outcome: Ok(loaded), position });
-                Read::Recalled(reply, answer.map_err(|error| unreadable(&error)))
+                let recalled = streams.recall(&first).await;
+                let answer = recalled.map(|Read { loaded, last, .. }| Answer { outcome: Ok(loaded), position: last });
+                Brought::Recalled(reply, answer.map_err(|error| unreadable(&error)))
             };
             self.queued_reads.push_back(recall.boxed());
         }
@@ -245,10 +275,10 @@ impl Loop {
     /// Starts what can be started: reads of the log, and the next commit.
     fn advance(&mut self) {
         for id in self.aggregates.loads() {
-            let log = Arc::clone(&self.log);
+            let streams = self.streams.clone();
             let load = async move {
-                let loaded = stream::load(log.as_ref(), &id).await.map_err(|error| unreadable(&error));
-                Read::Loaded(id, loaded)
+                let read = streams.load(&id).await.map_err(|error| unreadable(&error));
+                Brought::Loaded(id, read)
             };
             self.queued_reads.push_back(load.boxed());
         }
@@ -260,7 +290,7 @@ impl Loop {
         if self.committing.is_none() {
             let batch = self.aggregates.next_batch();
             if !batch.is_empty() {
-                let log = Arc::clone(&self.log);
+                let log = Arc::clone(&self.streams.log);
                 self.committing = Some(async move { log.append(batch).await }.boxed());
             }
         }
@@ -279,7 +309,7 @@ async fn committed(
     }
 }
 
-fn unreadable(error: &stream::LoadError) -> Unavailable {
+fn unreadable(error: &LoadError) -> Unavailable {
     tracing::error!(%error, "a stream cannot be read; its commands are answered as unavailable");
     Unavailable::Log
 }

@@ -1,11 +1,16 @@
 //! Streams as aggregates: events out of decisions, state out of events.
 
+pub(crate) mod snapshot;
+#[cfg(test)]
+mod tests;
+
 use crate::commands::{Loaded, Request};
 use domain::Event;
 use platform::event_log::{
     Envelope, EventId, EventLog, LogError, NewEvent, Position, RecordedEvent, Revision, StreamId,
 };
 use platform::seam::Timestamp;
+use platform::snapshot_store::SnapshotStore;
 use schemas::events::DecodeError;
 use std::sync::Arc;
 
@@ -51,62 +56,87 @@ pub(crate) fn encode(request: &Request, events: &[Event], recorded_at: Timestamp
     (0..).zip(events).map(new_event).collect()
 }
 
-/// The aggregate as the whole stream tells it, and the position of its last event.
-pub(crate) async fn load(log: &dyn EventLog, stream: &StreamId) -> Result<(Loaded, Position), LoadError> {
-    let mut fold = Fold::of(stream)?;
-    let mut last = Position(0);
-    loop {
-        let events = log.read_stream(stream, fold.revision, PAGE).await?;
-        for event in &events {
-            fold = fold.take(event)?;
-            last = event.position;
-        }
-        if events.len() < PAGE {
-            return Ok((fold.loaded(), last));
-        }
-    }
+/// Where streams are read from.
+#[derive(Clone)]
+pub(crate) struct Streams {
+    pub(crate) log: Arc<dyn EventLog>,
+    /// None: every stream is folded from its first event.
+    pub(crate) snapshots: Option<Arc<SnapshotStore>>,
 }
 
-/// The aggregate as it was after the command whose first event is `first`, and the position of its last event.
-pub(crate) async fn recall(log: &dyn EventLog, first: &RecordedEvent) -> Result<(Loaded, Position), LoadError> {
-    let mut fold = Fold::of(&first.stream)?;
-    let mut last = first.position;
-    loop {
-        let events = log.read_stream(&first.stream, fold.revision, PAGE).await?;
-        for event in &events {
-            if event.revision > first.revision && event.envelope.command_id != first.envelope.command_id {
-                return Ok((fold.loaded(), last));
+/// An aggregate that was read.
+pub(crate) struct Read {
+    pub(crate) loaded: Loaded,
+    /// The position of its last event.
+    pub(crate) last: Position,
+    /// The revision of the snapshot that its fold began with; 0 = with its first event.
+    pub(crate) begun_at: Revision,
+}
+
+impl Streams {
+    /// The aggregate as the whole stream tells it.
+    pub(crate) async fn load(&self, stream: &StreamId) -> Result<Read, LoadError> {
+        let mut fold = self.begin(stream, Revision(u64::MAX)).await?;
+        let begun_at = fold.revision;
+        loop {
+            let events = self.log.read_stream(stream, fold.revision, PAGE).await?;
+            for event in &events {
+                fold = fold.take(event)?;
             }
-            fold = fold.take(event)?;
-            last = event.position;
+            if events.len() < PAGE {
+                return Ok(fold.read(begun_at));
+            }
         }
-        if events.len() < PAGE {
-            return Ok((fold.loaded(), last));
+    }
+
+    /// The aggregate as it was after the command whose first event is `first`.
+    pub(crate) async fn recall(&self, first: &RecordedEvent) -> Result<Read, LoadError> {
+        let mut fold = self.begin(&first.stream, first.revision).await?;
+        let begun_at = fold.revision;
+        loop {
+            let events = self.log.read_stream(&first.stream, fold.revision, PAGE).await?;
+            for event in &events {
+                if event.revision > first.revision && event.envelope.command_id != first.envelope.command_id {
+                    return Ok(fold.read(begun_at));
+                }
+                fold = fold.take(event)?;
+            }
+            if events.len() < PAGE {
+                return Ok(fold.read(begun_at));
+            }
         }
+    }
+
+    /// What the stream's fold begins with: its snapshot, if there is one before this revision that fits, or nothing.
+    async fn begin(&self, stream: &StreamId, before: Revision) -> Result<Fold, LoadError> {
+        let owner = schemas::stream::parse(stream.as_str());
+        let owner = owner.ok_or_else(|| LoadError::UnknownStream(stream.clone()))?;
+        let empty = Fold { state: schemas::stream::empty(&owner), revision: Revision(0), last: Position(0) };
+        let Some(store) = self.snapshots.as_ref().filter(|_| schemas::snapshots::are_kept(&owner)) else {
+            return Ok(empty);
+        };
+        Ok(snapshot::find(self.log.as_ref(), store, stream, &owner, before).await.unwrap_or(empty))
     }
 }
 
 struct Fold {
     state: domain::State,
     revision: Revision,
+    last: Position,
 }
 
 impl Fold {
-    fn of(stream: &StreamId) -> Result<Self, LoadError> {
-        let owner = schemas::stream::parse(stream.as_str());
-        let owner = owner.ok_or_else(|| LoadError::UnknownStream(stream.clone()))?;
-        Ok(Self { state: schemas::stream::empty(&owner), revision: Revision(0) })
-    }
-
     fn take(self, recorded: &RecordedEvent) -> Result<Self, LoadError> {
         let Envelope { event_type, version, .. } = &recorded.envelope;
         let event = schemas::events::decode(event_type, *version, &recorded.data).map_err(|source| {
             LoadError::Undecodable { stream: recorded.stream.clone(), revision: recorded.revision.0, source }
         })?;
-        Ok(Self { state: domain::evolve(self.state, &event), revision: recorded.revision })
+        let state = domain::evolve(self.state, &event);
+        Ok(Self { state, revision: recorded.revision, last: recorded.position })
     }
 
-    fn loaded(self) -> Loaded {
-        Loaded { state: Arc::new(self.state), revision: self.revision }
+    fn read(self, begun_at: Revision) -> Read {
+        let loaded = Loaded { state: Arc::new(self.state), revision: self.revision };
+        Read { loaded, last: self.last, begun_at }
     }
 }

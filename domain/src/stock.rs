@@ -106,6 +106,21 @@ pub struct Stock {
 }
 
 impl Stock {
+    /// A stock as it was recorded after `revision` events. Checks nothing: it happened.
+    pub fn recorded(revision: u64, figures: Figures, holds: impl IntoIterator<Item = (OrderId, Copies)>) -> Self {
+        Self { revision, figures, holds: holds.into_iter().collect() }
+    }
+
+    /// How many events it has.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What orders hold, by order.
+    pub fn holds(&self) -> impl Iterator<Item = (OrderId, Copies)> {
+        self.holds.iter().map(|(order, copies)| (*order, *copies))
+    }
+
     /// Copies on hand and reserved.
     pub fn figures(&self) -> Figures {
         self.figures

@@ -43,6 +43,11 @@ impl Layout {
         self.0.join("search")
     }
 
+    /// Snapshots of long streams: may be deleted while nothing runs, and are taken anew.
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots.sqlite")
+    }
+
     /// Who customers are: neither deleted nor rebuilt.
     pub fn vault(&self) -> PathBuf {
         self.0.join("vault.sqlite")

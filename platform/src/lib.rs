@@ -10,6 +10,7 @@ pub mod read_store;
 pub mod seam;
 pub mod search_index;
 mod secret_file;
+pub mod snapshot_store;
 mod sqlite_code;
 mod sqlite_file;
 pub mod telemetry;

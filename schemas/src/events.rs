@@ -5,9 +5,9 @@
 mod book;
 mod money;
 mod order;
-mod stock;
+pub(crate) mod stock;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use domain::Event;
 use domain::invalid::Invalid;

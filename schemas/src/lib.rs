@@ -6,6 +6,9 @@ pub mod api;
 pub mod events;
 pub mod http;
 pub mod problems;
+#[cfg(test)]
+mod published;
+pub mod snapshots;
 pub mod stream;
 pub mod timestamp;
 pub mod views;

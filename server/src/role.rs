@@ -17,6 +17,7 @@ use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
 use platform::identity::signing_key::SigningKey;
 use platform::seam::Seam;
+use platform::snapshot_store::SnapshotStore;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
 use platform::vault::sqlite::SqliteVault;
@@ -43,9 +44,10 @@ impl CommandRole {
     /// Opens the log of a data directory and starts its dispatcher.
     pub async fn start(settings: &Settings, directory: &DataDirectory, seam: &Seam) -> anyhow::Result<Self> {
         let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&directory.layout().log(), seam).await?);
-        let stop = CancellationToken::new();
+        let snapshots = SnapshotStore::open(&directory.layout().snapshots(), log.id()).await?;
+        let (stop, limits) = (CancellationToken::new(), settings.dispatcher());
         let (dispatcher, deciding) =
-            Dispatcher::start(Arc::clone(&log), seam.clone(), settings.dispatcher(), stop.clone());
+            Dispatcher::start_with_snapshots(Arc::clone(&log), snapshots, seam.clone(), limits, stop.clone());
         Ok(Self { log, commands: Arc::new(dispatcher), deciding, stop })
     }
 

@@ -155,3 +155,21 @@ async fn an_event_that_nobody_can_read_stops_its_own_book_only_and_reads_say_so(
     assert_eq!(refused.problem(), (503, "unavailable".to_owned()));
     assert!(colophon.log().contains("BookRevised version 99 is not known"), "{}", colophon.log());
 }
+
+#[tokio::test]
+async fn snapshots_may_be_lost() {
+    let colophon = Colophon::start().await;
+    let book = colophon.register(&isbn(1)).await;
+    assert_eq!(colophon.adjust(&book, 5).await.status, 200);
+    let (file, mut directory) = (colophon.data().join("snapshots.sqlite"), colophon.stop());
+    for (damage, on_hand) in [("deleted", 6), ("overwritten", 7)] {
+        std::fs::remove_file(&file).unwrap();
+        if damage == "overwritten" {
+            std::fs::write(&file, "no database ".repeat(1_000)).unwrap();
+        }
+        let colophon = Colophon::start_with(directory, &[], &[]).await;
+        let adjusted = colophon.adjust(&book, 1).await;
+        assert_eq!(adjusted.json()["on_hand"], on_hand, "{damage}");
+        directory = colophon.stop();
+    }
+}

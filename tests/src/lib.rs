@@ -10,6 +10,7 @@ mod colophon;
 mod concurrency;
 mod crash;
 mod data_directory;
+mod evolution;
 mod import;
 mod log_import;
 mod log_tools;

@@ -65,7 +65,7 @@ async fn quiet() {
     }
 }
 
-fn name(stream: u128) -> StreamId {
+pub(super) fn name(stream: u128) -> StreamId {
     StreamId::new(&schemas::stream::stock(BookId::from(Uuid::from_u128(stream)), &Location::main()))
 }
 
@@ -81,7 +81,7 @@ fn request(id: u128, stream: u128, command: stock::Command) -> Request {
     }
 }
 
-fn adjust(id: u128, stream: u128, delta: i64) -> Request {
+pub(super) fn adjust(id: u128, stream: u128, delta: i64) -> Request {
     let command = stock::Command::Adjust { delta: Delta::new(delta).unwrap(), reason: Reason::parse("test").unwrap() };
     request(id, stream, command)
 }
@@ -90,7 +90,7 @@ fn adjust(id: u128, stream: u128, delta: i64) -> Request {
 fn foreign(id: u128, stream: u128, delta: i64) -> Append {
     let request = adjust(id, stream, delta);
     let events = domain::decide(&State::Stock(stock::Stock::default()), request.command.clone()).unwrap();
-    let events = stream::encode(&request, &events, Timestamp(0));
+    let events = crate::stream::encode(&request, &events, Timestamp(0));
     Append {
         stream: request.stream,
         expected: Revision(0),

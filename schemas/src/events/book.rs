@@ -1,5 +1,7 @@
 //! Stored events of books.
 
+mod v1;
+
 use super::money::MoneyV1;
 use super::{Encoded, Unreadable, encoded};
 use domain::book::description::{
@@ -8,20 +10,21 @@ use domain::book::description::{
 use domain::book::isbn::Isbn;
 use domain::book::{Event, Listing};
 use domain::invalid::Invalid;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RegisteredV1 {
+struct RegisteredV2 {
     isbn: String,
-    description: DescriptionV1,
+    description: DescriptionV2,
     price: Option<MoneyV1>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RevisedV1 {
-    description: DescriptionV1,
+struct RevisedV2 {
+    description: DescriptionV2,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,14 +39,21 @@ struct RetiredV1 {}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DescriptionV1 {
+struct DescriptionV2 {
     title: String,
-    authors: Vec<String>,
+    authors: Vec<AuthorV1>,
     language: String,
     subjects: Vec<SubjectV1>,
     published_on: Option<String>,
     edition: Option<String>,
     format: Option<FormatV1>,
+}
+
+/// Fields may be added to it without another version of the events, such as an id once authors are an aggregate: whoever
+/// reads it passes over those that he does not know.
+#[derive(Serialize, Deserialize)]
+struct AuthorV1 {
+    name: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,9 +76,9 @@ enum FormatV1 {
 
 pub(super) fn encode(event: &Event) -> Encoded {
     match event {
-        Event::Registered(listing) => encoded("BookRegistered", 1, &registered(listing)),
+        Event::Registered(listing) => encoded("BookRegistered", 2, &registered_v2(listing)),
         Event::Revised(description) => {
-            encoded("BookRevised", 1, &RevisedV1 { description: description_v1(description) })
+            encoded("BookRevised", 2, &RevisedV2 { description: description_v2(description) })
         }
         Event::Repriced(price) => encoded("BookRepriced", 1, &RepricedV1 { price: price.as_ref().map(MoneyV1::from) }),
         Event::Retired => encoded("BookRetired", 1, &RetiredV1 {}),
@@ -78,16 +88,24 @@ pub(super) fn encode(event: &Event) -> Encoded {
 /// None if this type and version are not known.
 pub(super) fn decode(event_type: &str, version: u16, data: &[u8]) -> Option<Result<Event, Unreadable>> {
     match (event_type, version) {
-        ("BookRegistered", 1) => Some(read_registered(data)),
-        ("BookRevised", 1) => Some(read_revised(data)),
-        ("BookRepriced", 1) => Some(read_repriced(data)),
-        ("BookRetired", 1) => Some(read_retired(data)),
+        ("BookRegistered", 1) => Some(read(data, |stored: v1::Registered| registered(stored.into()))),
+        ("BookRegistered", 2) => Some(read(data, registered)),
+        ("BookRevised", 1) => Some(read(data, |stored: v1::Revised| revised(stored.into()))),
+        ("BookRevised", 2) => Some(read(data, revised)),
+        ("BookRepriced", 1) => Some(read(data, repriced)),
+        ("BookRetired", 1) => Some(read(data, |RetiredV1 {}| Ok(Event::Retired))),
         _ => None,
     }
 }
 
-fn read_registered(data: &[u8]) -> Result<Event, Unreadable> {
-    let stored: RegisteredV1 = serde_json::from_slice(data)?;
+fn read<S: DeserializeOwned>(
+    data: &[u8],
+    event: impl FnOnce(S) -> Result<Event, Invalid>,
+) -> Result<Event, Unreadable> {
+    Ok(event(serde_json::from_slice(data)?)?)
+}
+
+fn registered(stored: RegisteredV2) -> Result<Event, Invalid> {
     Ok(Event::Registered(Listing {
         isbn: Isbn::parse(&stored.isbn)?,
         description: description(stored.description)?,
@@ -95,33 +113,26 @@ fn read_registered(data: &[u8]) -> Result<Event, Unreadable> {
     }))
 }
 
-fn read_revised(data: &[u8]) -> Result<Event, Unreadable> {
-    let stored: RevisedV1 = serde_json::from_slice(data)?;
+fn revised(stored: RevisedV2) -> Result<Event, Invalid> {
     Ok(Event::Revised(description(stored.description)?))
 }
 
-fn read_repriced(data: &[u8]) -> Result<Event, Unreadable> {
-    let stored: RepricedV1 = serde_json::from_slice(data)?;
+fn repriced(stored: RepricedV1) -> Result<Event, Invalid> {
     Ok(Event::Repriced(stored.price.map(MoneyV1::read).transpose()?))
 }
 
-fn read_retired(data: &[u8]) -> Result<Event, Unreadable> {
-    let RetiredV1 {} = serde_json::from_slice(data)?;
-    Ok(Event::Retired)
-}
-
-fn registered(listing: &Listing) -> RegisteredV1 {
-    RegisteredV1 {
+fn registered_v2(listing: &Listing) -> RegisteredV2 {
+    RegisteredV2 {
         isbn: listing.isbn.to_string(),
-        description: description_v1(&listing.description),
+        description: description_v2(&listing.description),
         price: listing.price.as_ref().map(MoneyV1::from),
     }
 }
 
-fn description_v1(description: &Description) -> DescriptionV1 {
-    DescriptionV1 {
+fn description_v2(description: &Description) -> DescriptionV2 {
+    DescriptionV2 {
         title: description.title.as_str().to_owned(),
-        authors: description.authors.names().to_vec(),
+        authors: description.authors.names().iter().cloned().map(|name| AuthorV1 { name }).collect(),
         language: description.language.as_str().to_owned(),
         subjects: description.subjects.as_slice().iter().map(subject_v1).collect(),
         published_on: description.published_on.map(|date| date.to_string()),
@@ -130,11 +141,12 @@ fn description_v1(description: &Description) -> DescriptionV1 {
     }
 }
 
-fn description(stored: DescriptionV1) -> Result<Description, Invalid> {
+fn description(stored: DescriptionV2) -> Result<Description, Invalid> {
     let subject = |SubjectV1 { scheme, version, code }| Subject::parse(&scheme, version.as_deref(), &code);
+    let authors: Vec<_> = stored.authors.into_iter().map(|author| author.name).collect();
     Ok(Description {
         title: Title::parse(&stored.title)?,
-        authors: Authors::parse(&stored.authors)?,
+        authors: Authors::parse(&authors)?,
         language: Language::parse(&stored.language)?,
         subjects: Subjects::parse(stored.subjects.into_iter().map(subject).collect::<Result<_, _>>()?)?,
         published_on: stored.published_on.as_deref().map(PublicationDate::parse).transpose()?,

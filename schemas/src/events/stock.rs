@@ -107,7 +107,7 @@ fn read_ended(data: &[u8], movement: impl FnOnce(OrderId) -> Movement) -> Result
 }
 
 /// No stock ever held more copies than lie there, nor more than its bound.
-fn figures(on_hand: u64, reserved: u64) -> Result<Figures, Invalid> {
+pub(crate) fn figures(on_hand: u64, reserved: u64) -> Result<Figures, Invalid> {
     let (on_hand, reserved) = (Copies::new(on_hand)?, Copies::new(reserved)?);
     if reserved > on_hand {
         return Err(Invalid::Copies);

@@ -15,7 +15,8 @@ use domain::order::{
 };
 use domain::stock::{self, Copies, Delta, Figures, Movement, Reason};
 use domain::timestamp::Timestamp;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -144,28 +145,88 @@ fn each_event_is_written_as_its_golden_file_and_read_back() {
     }
 }
 
+/// Every type with its versions, as the files in a directory name them.
+fn versions(directory_name: &str) -> BTreeMap<String, BTreeSet<u16>> {
+    let mut versions: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+    for entry in std::fs::read_dir(directory(directory_name)).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // Beside the events lie logs and folds of several of them.
+        if let Some((event_type, version)) = name.strip_suffix(".json").and_then(|stem| stem.split_once(".v")) {
+            versions.entry(event_type.to_owned()).or_default().insert(version.parse().unwrap());
+        }
+    }
+    versions
+}
+
+/// The version of each type that is written.
+pub(crate) fn newest_versions() -> BTreeMap<&'static str, u16> {
+    events().iter().map(encode).map(|event| (event.event_type, event.version)).collect()
+}
+
+#[test]
+fn versions_are_counted_from_one_and_the_newest_is_written() {
+    let newest = newest_versions().into_iter();
+    let expected = newest.map(|(name, version)| (name.to_owned(), (1..=version).collect())).collect();
+    for directory in ["golden", "json-schema"] {
+        assert_eq!(versions(directory), expected, "{directory} has to have each version of each type, and no other");
+    }
+}
+
 #[test]
 fn every_golden_file_can_be_read_and_has_a_schema_that_it_follows() {
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(directory("golden")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let (event_type, version) = name.strip_suffix(".json").and_then(|stem| stem.split_once(".v")).unwrap();
-        let version = version.parse().unwrap();
-        let golden = read("golden", event_type, version);
-        decode(event_type, version, golden.as_bytes()).unwrap();
-        let schema = serde_json::from_str(&read("json-schema", event_type, version)).unwrap();
-        let validator = jsonschema::draft202012::new(&schema).unwrap();
-        let value: serde_json::Value = serde_json::from_str(&golden).unwrap();
+    for (event_type, version) in all_versions() {
+        let name = format!("{event_type} version {version}");
+        let golden = read("golden", &event_type, version);
+        decode(&event_type, version, golden.as_bytes()).unwrap();
+        let validator = jsonschema::draft202012::new(&schema(&event_type, version)).unwrap();
+        let value: Value = serde_json::from_str(&golden).unwrap();
         assert!(validator.is_valid(&value), "{name} does not follow its schema");
         let mut more = value.clone();
         more["unheard_of"] = true.into();
         assert!(!validator.is_valid(&more), "the schema of {name} lets unknown fields through");
-        assert!(decode(event_type, version, more.to_string().as_bytes()).is_err(), "{name}");
-        names.insert(name);
+        assert!(decode(&event_type, version, more.to_string().as_bytes()).is_err(), "{name}");
     }
-    let written: BTreeSet<_> =
-        events().iter().map(encode).map(|event| format!("{}.v{}.json", event.event_type, event.version)).collect();
-    assert!(written.is_subset(&names), "{:?} have no golden file", written.difference(&names));
+}
+
+#[test]
+fn every_schema_says_what_it_is() {
+    for (event_type, version) in all_versions() {
+        let schema = schema(&event_type, version);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["$id"], format!("urn:colophon:event:{event_type}:{version}"));
+        assert_eq!(schema["title"], format!("{event_type}, version {version}"));
+        let description = schema["description"].as_str().unwrap_or_default();
+        assert!(description.ends_with('.'), "{event_type} version {version} needs a sentence, not {description:?}");
+    }
+}
+
+fn all_versions() -> impl Iterator<Item = (String, u16)> {
+    let versions = versions("golden").into_iter();
+    versions.flat_map(|(name, versions)| versions.into_iter().map(move |version| (name.clone(), version)))
+}
+
+fn schema(event_type: &str, version: u16) -> Value {
+    serde_json::from_str(&read("json-schema", event_type, version)).unwrap()
+}
+
+#[test]
+fn an_older_version_is_read_as_the_same_event() {
+    for event_type in ["BookRegistered", "BookRevised"] {
+        let [first, second] =
+            [1, 2].map(|version| decode(event_type, version, read("golden", event_type, version).as_bytes()).unwrap());
+        assert_eq!(first, second, "{event_type}");
+    }
+}
+
+#[test]
+fn more_may_come_to_be_known_of_an_author() {
+    let golden = read("golden", "BookRevised", 2);
+    let more = golden.replace(r#"{"name":"#, r#"{"id":"3a86290a-a908-55b8-a3b5-2185ef2551fd","name":"#);
+    assert_ne!(golden, more);
+    let [known, read] = [&golden, &more].map(|data| decode("BookRevised", 2, data.as_bytes()).unwrap());
+    assert_eq!(known, read);
+    let validator = jsonschema::draft202012::new(&schema("BookRevised", 2)).unwrap();
+    assert!(validator.is_valid(&serde_json::from_str(&more).unwrap()));
 }
 
 #[test]
@@ -178,7 +239,7 @@ fn only_the_type_of_a_refund_contains_refund() {
 fn a_field_that_is_missing_or_of_another_type_is_refused() {
     for event in events() {
         let encoded = encode(&event);
-        let whole: serde_json::Value = serde_json::from_slice(&encoded.data).unwrap();
+        let whole: Value = serde_json::from_slice(&encoded.data).unwrap();
         for field in whole.as_object().unwrap().keys() {
             let mut changed = whole.clone();
             changed[field] = serde_json::json!([[]]);
@@ -190,7 +251,7 @@ fn a_field_that_is_missing_or_of_another_type_is_refused() {
 
 #[test]
 fn what_is_not_known_is_named() {
-    for (event_type, version) in [("BookRegistered", 2), ("BookSold", 1), ("StockCounted", 0), ("", 1), ("Book", 1)] {
+    for (event_type, version) in [("BookRegistered", 3), ("BookSold", 1), ("StockCounted", 0), ("", 1), ("Book", 1)] {
         let error = decode(event_type, version, b"{}").unwrap_err();
         assert!(matches!(error, DecodeError::Unknown { .. }), "{event_type} {version}: {error}");
     }
