@@ -124,7 +124,7 @@ fn rows<V: View>(events: &[RecordedEvent]) -> Vec<Value> {
         let Some(owner) = schemas::stream::parse(recorded.stream.as_str()).filter(V::takes) else { continue };
         let Envelope { event_type, version, .. } = &recorded.envelope;
         let event = schemas::events::decode(event_type, *version, &recorded.data).unwrap();
-        let fact = Fact { owner: &owner, event: &event, recorded, partition: 0 };
+        let fact = Fact { owner: &owner, event: &event, recorded, partition: 0, skipped: &[] };
         for key in V::keys(&fact) {
             let name = serde_json::to_string(&key).unwrap();
             if let Some(row) = V::evolve(rows.remove(&name), &key, &fact).unwrap() {
