@@ -21,6 +21,7 @@ use platform::seam::Seam;
 use platform::view_store::Source;
 use projections::projector;
 use projections::purchase::Purchases;
+use projections::rebuild::{Rebuild, Then};
 use projections::view::table;
 use reactors::agenda::Agenda;
 use reactors::purchase::Saga;
@@ -39,12 +40,15 @@ const ORDER: Uuid = Uuid::from_u128(0x1234_5678_9abc_4def_8123_4567_89ab_cdef);
 struct Failpoint {
     commands: Arc<dyn Commands>,
     left: AtomicU32,
+    /// How many there were.
+    calls: Arc<AtomicU32>,
     after: bool,
     dead: CancellationToken,
 }
 
 impl Commands for Failpoint {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, Unavailable>> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         async move {
             let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             if left.is_ok() {
@@ -73,6 +77,8 @@ struct Life {
     log: Arc<SqliteLog>,
     store: Arc<ReadStore>,
     commands: Arc<dyn Commands>,
+    /// How many commands the saga has sent.
+    calls: Arc<AtomicU32>,
     seam: Seam,
     dead: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -91,7 +97,9 @@ impl Life {
             Dispatcher::start(Arc::clone(&engine), seam.clone(), Settings::default(), stop.clone());
         let commands: Arc<dyn Commands> = Arc::new(dispatcher);
         let generations = store.generations(PurchaseRow::NAME);
+        let calls = Arc::new(AtomicU32::new(0));
         let failpoint = Failpoint {
+            calls: Arc::clone(&calls),
             commands: Arc::clone(&commands),
             left: AtomicU32::new(commands_left),
             after,
@@ -104,7 +112,7 @@ impl Life {
             tokio::spawn(projector::run(&Purchases, generations, Recent::of(engine), stop.clone())),
             tokio::spawn(saga.run(head, stop)),
         ];
-        Self { log, store, commands, seam, dead, tasks }
+        Self { log, store, commands, calls, seam, dead, tasks }
     }
 
     async fn send(&self, stream: String, command: Command) {
@@ -116,12 +124,10 @@ impl Life {
         self.send(schemas::stream::order(ORDER.into()), Command::Order(command)).await;
     }
 
-    /// Until the process died, or nothing is due; whether it died. Then it is ended, wherever it is.
-    async fn end(self) -> bool {
-        let dead = self.dead.clone();
+    /// Until nothing is due, as far as the log goes.
+    async fn quiet(&self) {
         let quiet = async {
             loop {
-                self.store.wait_for(PurchaseRow::NAME, self.log.head().await.unwrap()).await;
                 let (due, seen) = self.store.first(1).await.unwrap();
                 let waits = due.iter().all(|due| due.at.0 > self.seam.clock.now().0);
                 if waits && seen == self.log.head().await.unwrap() {
@@ -130,13 +136,15 @@ impl Life {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let died = tokio::time::timeout(Duration::from_secs(20), async {
-            tokio::select! {
-                () = dead.cancelled() => true,
-                () = quiet => false,
-            }
-        });
-        let died = died.await.expect("the saga comes to rest");
+        tokio::time::timeout(Duration::from_secs(20), quiet).await.expect("the saga comes to rest");
+    }
+
+    /// Until the process died, or nothing is due; whether it died. Then it is ended, wherever it is.
+    async fn end(self) -> bool {
+        let died = tokio::select! {
+            () = self.dead.cancelled() => true,
+            () = self.quiet() => false,
+        };
         for task in self.tasks {
             task.abort();
             let _ = task.await;
@@ -224,4 +232,37 @@ async fn a_purchase_that_is_cut_off_anywhere_comes_to_its_end() {
             assert!(commands >= 3, "a purchase takes at least three commands");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn building_what_the_saga_looks_at_anew_has_it_do_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let life = Life::begin(directory.path(), u32::MAX, false).await;
+    let placement = stock_up(&life, 5).await;
+    life.to_order(order::Command::Place(placement)).await;
+    life.quiet().await;
+    let (calls, head) = (life.calls.load(Ordering::SeqCst), life.log.head().await.unwrap());
+    assert!(calls >= 2, "the saga asked both stocks");
+
+    // Every purchase is due again, in every generation, while it is folded from its first event on.
+    let generations = life.store.generations(PurchaseRow::NAME);
+    let (tell, mut told) = tokio::sync::mpsc::channel(16);
+    let listening = tokio::spawn(async move { while told.recv().await.is_some() {} });
+    let log = Arc::clone(&life.log) as Arc<dyn EventLog>;
+    let rebuild = Rebuild { view: &Purchases, generations, log, tell };
+    for _ in 0..5 {
+        assert!(rebuild.run(Then::SwitchIfEqual).await.unwrap().switched);
+        rebuild.roll_back().await.unwrap();
+        life.quiet().await;
+    }
+    drop(rebuild);
+    listening.await.unwrap();
+    assert_eq!((life.calls.load(Ordering::SeqCst), life.log.head().await.unwrap()), (calls, head));
+
+    // The saga has not gone deaf over it.
+    let payment = PaymentId::parse("a").unwrap();
+    life.to_order(order::Command::RecordPayment { payment, outcome: Outcome::Succeeded(cny(40)) }).await;
+    life.quiet().await;
+    assert!(life.calls.load(Ordering::SeqCst) > calls);
+    life.end().await;
 }

@@ -1,0 +1,85 @@
+//! `colophon dead-letters`: a stream that a view cannot take waits in that view only, until it is taken up again.
+
+use crate::colophon::{Colophon, isbn};
+use crate::log_tools::{json, refusal, tool};
+use platform::event_log::sqlite::SqliteLog;
+use platform::event_log::{
+    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Revision, StreamId,
+};
+use platform::seam::Seam;
+use serde_json::json;
+use std::path::Path;
+
+/// Appends an event that no version of the program has written yet.
+async fn poison(data: &Path, stream: &str, revision: u64) {
+    let seam = Seam::system();
+    let log = SqliteLog::open(&data.join("log.sqlite"), &seam).await.unwrap();
+    let command_id = CommandId(seam.uuid());
+    let envelope = Envelope {
+        id: EventId::of(command_id, 0),
+        command_id,
+        body_hash: BodyHash([0; 32]),
+        event_type: "BookRepriced".to_owned(),
+        version: 99,
+        recorded_at: seam.clock.now(),
+        traceparent: String::new(),
+    };
+    let decisions = vec![Decision { command_id, events: vec![NewEvent { envelope, data: "{}".into() }] }];
+    let append = Append { stream: StreamId::new(stream), expected: Revision(revision), decisions };
+    log.append(vec![append]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
+    let colophon = Colophon::start().await;
+    let (book, other) = (colophon.register(&isbn(1)).await, colophon.register(&isbn(2)).await);
+    let mut directory = colophon.stop();
+    let data = directory.path().join("data");
+    let stream = format!("book-{book}");
+    poison(&data, &stream, 1).await;
+    let path = format!("/v1/books/{book}");
+
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    let read = colophon.get_at(&path, 3).await;
+    assert_eq!((read.status, read.header("colophon-parked")), (200, "3"), "{read:?}");
+    assert_eq!(colophon.get(&format!("/v1/books/{other}")).await.header("colophon-parked"), "");
+    let ready = colophon.get("/readyz").await.json();
+    assert_eq!(ready["parked"], json!({"books": 1, "search": 1}));
+    assert_eq!(colophon.metrics().await["projection_parked_streams{view=\"books\"}"], 1.0);
+    assert_eq!(colophon.adjust(&book, 3).await.status, 503, "the command side cannot read the book either");
+    assert_eq!(colophon.adjust(&other, 3).await.status, 200);
+
+    let listed = json(&tool(&data, &["dead-letters", "list", "--json"]));
+    assert_eq!(listed.len(), 2);
+    assert_eq!((&listed[0]["view"], &listed[0]["parked"]["stream"]), (&json!("books"), &json!(stream)));
+    let table = tool(&data, &["dead-letters", "list", "--view", "books"]);
+    assert!(table.contains("BookRepriced version 99 is not known") && !table.contains("search"), "{table}");
+    assert!(tool(&data, &["dead-letters", "list", "--view", "stock"]).contains("no stream is set aside"));
+    let shown = tool(&data, &["dead-letters", "show", "books", &stream]);
+    assert!(shown.contains("BookRepriced version 99") && shown.contains("events behind it:  0"), "{shown}");
+    assert!(refusal(&data, &["dead-letters", "show", "stock", &stream]).contains("has not set"));
+    assert!(refusal(&data, &["dead-letters", "retry", "books", &stream]).contains("a stream cannot go on"));
+    // A rebuild parks it too: nothing differs.
+    tool(&data, &["replay", "rebuild", "books", "search"]);
+    assert_eq!(colophon.get_at(&path, 4).await.header("colophon-parked"), "3");
+
+    let told = tool(&data, &["dead-letters", "skip", "books", &stream]);
+    assert!(told.contains("goes on"), "{told}");
+    assert_eq!(colophon.get(&path).await.header("colophon-parked"), "");
+    assert_eq!(colophon.get("/readyz").await.json()["parked"], json!({"search": 1}));
+
+    // Without a server, and in another view; what is left out stays so in the next generation.
+    directory = colophon.stop();
+    assert_eq!(json(&tool(&data, &["dead-letters", "list", "--json"])).len(), 1);
+    tool(&data, &["dead-letters", "skip", "search", &stream]);
+    assert_eq!(tool(&data, &["dead-letters", "list", "--json"]), "");
+    let told = tool(&data, &["replay", "rebuild", "books", "search"]);
+    let listed = tool(&data, &["replay", "list"]);
+    assert!(
+        listed.lines().any(|line| line.starts_with("books") && line.contains("live") && line.ends_with('1')),
+        "{listed}\n{told}"
+    );
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    assert_eq!(colophon.get_at(&path, 4).await.header("colophon-parked"), "");
+    assert_eq!(colophon.get("/readyz").await.json()["parked"], json!({}));
+}
