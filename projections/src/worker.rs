@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 /// Deliveries taken at once.
 const BATCH: usize = 2_000;
 
+/// Events taken at once of a log beside which others are served: whoever else writes waits for no more than these.
+const SHARE: usize = 500;
+
 /// How long a partition may get deliveries of which none continues it, before that is reported.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
@@ -69,7 +72,7 @@ impl Worker {
     /// Takes the log's next batch, not beyond a position; answers how far it is then.
     pub async fn advance(&mut self, log: &dyn EventLog, to: Position) -> Result<Position, WorkerError> {
         let at = self.position();
-        let limit = usize::try_from(to.0.saturating_sub(at.0)).unwrap_or(BATCH).min(BATCH);
+        let limit = usize::try_from(to.0.saturating_sub(at.0)).unwrap_or(SHARE).min(SHARE);
         let events = log.read_all(at, limit).await?;
         if events.is_empty() && at < to {
             let what = format!("expected events up to position {}, found none after {}", to.0, at.0);

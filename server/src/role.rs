@@ -81,6 +81,8 @@ pub struct Embedded {
     pub admin: Router,
     /// Plays the payment provider.
     pub sandbox: Sandbox,
+    /// Where tools have views changed.
+    workshop: Workshop,
     /// Ends what goes on beside the requests.
     stop: CancellationToken,
     projectors: JoinSet<()>,
@@ -155,14 +157,15 @@ impl Embedded {
             projectors.spawn(sandbox.clone().pay_all(Arc::clone(&views.store), stop.clone()));
         }
         let workshop = Workshop::new(Arc::clone(&command.log), views.clone(), seam.clone(), Some(health));
-        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop, seam, stopping)
+        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop.clone(), seam, stopping)
             .merge(log::import::routes(Arc::clone(&command.log)));
-        Ok(Self { command, views, key, api, admin, sandbox, stop, projectors, _directory: directory })
+        Ok(Self { command, views, key, api, admin, sandbox, workshop, stop, projectors, _directory: directory })
     }
 
     /// Ends all roles, the writer first.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.command.stop().await?;
+        self.workshop.close().await;
         self.stop.cancel();
         while self.projectors.join_next().await.is_some() {}
         Ok(())

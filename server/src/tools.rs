@@ -16,6 +16,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What is told and not yet taken.
 const UNTOLD: usize = 256;
@@ -190,25 +192,37 @@ pub struct Workshop {
     health: Option<Arc<Health>>,
     /// Held by the task that changes generations.
     changing: Arc<Mutex<()>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Workshop {
     /// A workshop for these views of this log.
     pub fn new(log: Arc<dyn EventLog>, views: Views, seam: Seam, health: Option<Arc<Health>>) -> Self {
-        Self { log, views, seam, health, changing: Arc::default() }
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        Self { log, views, seam, health, changing: Arc::default(), tasks, stop }
+    }
+
+    /// Breaks off what is under way, and returns when all of it has ended.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Does a task, and tells how it goes. It ends early when nobody listens any more.
     pub fn start(&self, task: Task) -> mpsc::Receiver<Told> {
         let (tell, told) = mpsc::channel(UNTOLD);
         let workshop = self.clone();
-        tokio::spawn(async move {
+        let stop = self.stop.clone();
+        let work = async move {
             let last = match workshop.perform(task, &tell).await {
                 Ok(()) => Told::Done,
                 Err(error) => Told::Failed { reason: format!("{error:#}") },
             };
             let _ = tell.send(last).await;
-        });
+        };
+        self.tasks.spawn(async move { stop.run_until_cancelled(work).await });
         told
     }
 

@@ -32,7 +32,9 @@ pub async fn perform(
             let views = Views::open(&layout, log.as_ref()).await?;
             let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
             views.keep(&mut keeping, &stop);
-            let done = follow(Workshop::new(log, views, seam, None).start(task), take).await;
+            let workshop = Workshop::new(log, views, seam, None);
+            let done = follow(workshop.start(task), take).await;
+            workshop.close().await;
             stop.cancel();
             while keeping.join_next().await.is_some() {}
             done

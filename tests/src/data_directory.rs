@@ -1,11 +1,6 @@
 //! The data directory: one server's at a time, of a known format, and views that may be thrown away.
 
 use crate::colophon::{Colophon, isbn, run, said};
-use platform::event_log::sqlite::SqliteLog;
-use platform::event_log::{
-    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Revision, StreamId,
-};
-use platform::seam::Seam;
 use reqwest::Method;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -107,53 +102,6 @@ async fn a_damaged_log_is_never_served() {
     assert!(matches!(answer.status, 404 | 503), "{answer:?}");
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(!colophon.get(&format!("/v1/books/{id}")).await.body.contains("B title"));
-}
-
-/// Appends what a later version of the program might write: an event of a version that this one does not know.
-async fn append_from_the_future(data: &std::path::Path, stream: &str, revision: u64) {
-    let seam = Seam::system();
-    let log = SqliteLog::open(&data.join("log.sqlite"), &seam).await.unwrap();
-    let command_id = CommandId(seam.uuid());
-    let envelope = Envelope {
-        id: EventId::of(command_id, 0),
-        command_id,
-        body_hash: BodyHash([0; 32]),
-        event_type: "BookRevised".to_owned(),
-        version: 99,
-        recorded_at: seam.clock.now(),
-        traceparent: String::new(),
-    };
-    let decisions = vec![Decision { command_id, events: vec![NewEvent { envelope, data: "{}".into() }] }];
-    let append = Append { stream: StreamId::new(stream), expected: Revision(revision), decisions };
-    log.append(vec![append]).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_event_that_nobody_can_read_stops_its_own_book_only_and_reads_say_so() {
-    let colophon = Colophon::start().await;
-    let (poisoned, other) = (colophon.register(&isbn(1)).await, colophon.register(&isbn(2)).await);
-    let data = colophon.data();
-    let directory = colophon.stop();
-    append_from_the_future(&data, &format!("book-{poisoned}"), 1).await;
-    let colophon = Colophon::start_with(directory, &[], &[]).await;
-
-    let parked = colophon.get_at(&format!("/v1/books/{poisoned}"), 3).await;
-    assert_eq!((parked.status, parked.header("colophon-parked")), (200, "3"), "{parked:?}");
-    assert_eq!(parked.json()["revision"], 1, "as it was before");
-    let healthy = colophon.get_at(&format!("/v1/books/{other}"), 3).await;
-    assert_eq!((healthy.status, healthy.header("colophon-parked")), (200, ""));
-    let stock = colophon.adjust(&other, 1).await;
-    assert_eq!(stock.status, 200);
-    assert_eq!(colophon.get_at(&format!("/v1/stock/{other}"), stock.position()).await.json()["on_hand"], 1);
-    let metrics = colophon.metrics().await;
-    assert_eq!(metrics["projection_parked_streams{view=\"books\"}"], 1.0);
-    assert_eq!(metrics["projection_parked_streams{view=\"stock\"}"], 0.0);
-
-    // Nothing is decided on a book whose history cannot be read whole.
-    let change = colophon.manager(Method::PATCH, &format!("/v1/books/{poisoned}")).header("If-Match", "\"1\"");
-    let refused = crate::colophon::answer(change.json(&serde_json::json!({"title": "New"}))).await;
-    assert_eq!(refused.problem(), (503, "unavailable".to_owned()));
-    assert!(colophon.log().contains("BookRevised version 99 is not known"), "{}", colophon.log());
 }
 
 #[tokio::test]

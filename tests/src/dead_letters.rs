@@ -1,17 +1,18 @@
 //! `colophon dead-letters`: a stream that a view cannot take waits in that view only, until it is taken up again.
 
-use crate::colophon::{Colophon, isbn};
+use crate::colophon::{Colophon, answer, isbn};
 use crate::log_tools::{json, refusal, tool};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{
     Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Revision, StreamId,
 };
 use platform::seam::Seam;
+use reqwest::Method;
 use serde_json::json;
 use std::path::Path;
 
-/// Appends an event that no version of the program has written yet.
-async fn poison(data: &Path, stream: &str, revision: u64) {
+/// Appends what a later version of the program might write: an event of a version that this one does not know.
+async fn append_from_the_future(data: &Path, stream: &str, revision: u64) {
     let seam = Seam::system();
     let log = SqliteLog::open(&data.join("log.sqlite"), &seam).await.unwrap();
     let command_id = CommandId(seam.uuid());
@@ -19,7 +20,7 @@ async fn poison(data: &Path, stream: &str, revision: u64) {
         id: EventId::of(command_id, 0),
         command_id,
         body_hash: BodyHash([0; 32]),
-        event_type: "BookRepriced".to_owned(),
+        event_type: "BookRevised".to_owned(),
         version: 99,
         recorded_at: seam.clock.now(),
         traceparent: String::new(),
@@ -30,13 +31,41 @@ async fn poison(data: &Path, stream: &str, revision: u64) {
 }
 
 #[tokio::test]
+async fn an_event_that_nobody_can_read_stops_its_own_book_only_and_reads_say_so() {
+    let colophon = Colophon::start().await;
+    let (poisoned, other) = (colophon.register(&isbn(1)).await, colophon.register(&isbn(2)).await);
+    let data = colophon.data();
+    let directory = colophon.stop();
+    append_from_the_future(&data, &format!("book-{poisoned}"), 1).await;
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+
+    let parked = colophon.get_at(&format!("/v1/books/{poisoned}"), 3).await;
+    assert_eq!((parked.status, parked.header("colophon-parked")), (200, "3"), "{parked:?}");
+    assert_eq!(parked.json()["revision"], 1, "as it was before");
+    let healthy = colophon.get_at(&format!("/v1/books/{other}"), 3).await;
+    assert_eq!((healthy.status, healthy.header("colophon-parked")), (200, ""));
+    let stock = colophon.adjust(&other, 1).await;
+    assert_eq!(stock.status, 200);
+    assert_eq!(colophon.get_at(&format!("/v1/stock/{other}"), stock.position()).await.json()["on_hand"], 1);
+    let metrics = colophon.metrics().await;
+    assert_eq!(metrics["projection_parked_streams{view=\"books\"}"], 1.0);
+    assert_eq!(metrics["projection_parked_streams{view=\"stock\"}"], 0.0);
+
+    // Nothing is decided on a book whose history cannot be read whole.
+    let change = colophon.manager(Method::PATCH, &format!("/v1/books/{poisoned}")).header("If-Match", "\"1\"");
+    let refused = answer(change.json(&json!({"title": "New"}))).await;
+    assert_eq!(refused.problem(), (503, "unavailable".to_owned()));
+    assert!(colophon.log().contains("BookRevised version 99 is not known"), "{}", colophon.log());
+}
+
+#[tokio::test]
 async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     let colophon = Colophon::start().await;
     let (book, other) = (colophon.register(&isbn(1)).await, colophon.register(&isbn(2)).await);
     let mut directory = colophon.stop();
     let data = directory.path().join("data");
     let stream = format!("book-{book}");
-    poison(&data, &stream, 1).await;
+    append_from_the_future(&data, &stream, 1).await;
     let path = format!("/v1/books/{book}");
 
     let colophon = Colophon::start_with(directory, &[], &[]).await;
@@ -53,10 +82,10 @@ async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     assert_eq!(listed.len(), 2);
     assert_eq!((&listed[0]["view"], &listed[0]["parked"]["stream"]), (&json!("books"), &json!(stream)));
     let table = tool(&data, &["dead-letters", "list", "--view", "books"]);
-    assert!(table.contains("BookRepriced version 99 is not known") && !table.contains("search"), "{table}");
+    assert!(table.contains("BookRevised version 99 is not known") && !table.contains("search"), "{table}");
     assert!(tool(&data, &["dead-letters", "list", "--view", "stock"]).contains("no stream is set aside"));
     let shown = tool(&data, &["dead-letters", "show", "books", &stream]);
-    assert!(shown.contains("BookRepriced version 99") && shown.contains("events behind it:  0"), "{shown}");
+    assert!(shown.contains("BookRevised version 99") && shown.contains("events behind it:  0"), "{shown}");
     assert!(refusal(&data, &["dead-letters", "show", "stock", &stream]).contains("has not set"));
     assert!(refusal(&data, &["dead-letters", "retry", "books", &stream]).contains("a stream cannot go on"));
     // A rebuild parks it too: nothing differs.

@@ -1,6 +1,7 @@
 //! A log that an older version of the program wrote: read, decided on, continued in today's versions, and folded into views.
 
 use crate::colophon::{Colophon, answer, isbn};
+use crate::log_tools::tool;
 use command_side::commands::{Commands, Request, Unavailable};
 use command_side::dispatcher::{Dispatcher, Settings};
 use domain::Command;
@@ -18,6 +19,7 @@ use projections::order::Orders;
 use projections::search::Search;
 use projections::stock::Stock;
 use projections::view::{Fact, View};
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -239,4 +241,37 @@ async fn what_is_not_known_is_named_with_its_place() {
     assert_eq!(colophon.adjust(&other, 1).await.status, 200);
     let read = answer(colophon.anonymous(reqwest::Method::GET, &format!("/v1/books/{book}"))).await;
     assert_eq!(read.status, 200, "the book itself is as it was");
+}
+
+#[tokio::test]
+async fn an_imported_old_log_is_served_and_written_on() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let data = directory.path().join("data");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/golden/log.v1.ndjson");
+    tool(&data, &["log", "import", file.to_str().unwrap()]);
+    assert_eq!(tool(&data, &["log", "export", "-"]), std::fs::read_to_string(&file).unwrap());
+
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    let path = format!("/v1/books/{PLAIN}");
+    let read = colophon.get_at(&path, 33).await;
+    assert_eq!((read.header("etag"), read.header("colophon-parked")), ("\"3\"", ""), "{read:?}");
+    let change = colophon.manager(Method::PATCH, &path).header("If-Match", "\"3\"");
+    let changed = answer(change.json(&json!({"authors": ["Ann Example", "李小明"]}))).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let read = colophon.get_at(&path, changed.position()).await.json();
+    assert_eq!(
+        (&read["authors"], &read["title"]),
+        (&json!(["Ann Example", "李小明"]), &json!("Plain, Revised")),
+        "{read}"
+    );
+    let stream =
+        crate::log_tools::json(&tool(&colophon.data(), &["log", "stream", &format!("book-{PLAIN}"), "--json"]));
+    let versions: Vec<_> =
+        stream.iter().map(|event| (event["type"].as_str().unwrap(), event["version"].clone())).collect();
+    assert_eq!(versions.last(), Some(&("BookRevised", json!(2))));
+    assert!(
+        versions.iter().filter(|(name, version)| *name == "BookRevised" && *version == 1).count() == 1,
+        "{versions:?}"
+    );
+    tool(&colophon.data(), &["replay", "rebuild", "--all"]);
 }
