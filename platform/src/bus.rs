@@ -41,6 +41,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// What all partitions together have taken.
+    pub fn of(checkpoints: &[Checkpoint]) -> Self {
+        checkpoints.iter().fold(Self::default(), |sum, Checkpoint { tally, .. }| Self {
+            events: sum.events + tally.events,
+            digest: sum.digest.wrapping_add(tally.digest),
+        })
+    }
+
     /// Counts one more.
     pub fn add(&mut self, event: &RecordedEvent) {
         self.events += 1;

@@ -9,6 +9,9 @@ use platform::view_store::{Key, SetAside, ViewStore};
 use serde_json::Value;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// Events read at once.
 const PAGE: usize = 2_000;
 

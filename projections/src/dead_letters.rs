@@ -8,6 +8,9 @@ use platform::view_store::{Change, Parked, Skipped, ViewStore};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod tests;
+
 /// Events of a stream read at once.
 const PAGE: usize = 1_000;
 
@@ -63,9 +66,10 @@ pub async fn take_up(
     remedy: Remedy,
 ) -> Result<Outcome, WorkerError> {
     for _ in 0..ATTEMPTS {
+        // In this order: if somebody else takes the stream up meanwhile, the checkpoint is no longer the one that was read.
+        let checkpoints = store.checkpoints().await?;
         let mut set_aside = store.set_aside();
         let Some(parked) = set_aside.parked.remove(stream) else { return Ok(Outcome::NotParked) };
-        let checkpoints = store.checkpoints().await?;
         let Some(from) = checkpoints.into_iter().find(|checkpoint| checkpoint.partition == parked.partition) else {
             return Ok(Outcome::NotParked);
         };

@@ -2,6 +2,7 @@
 
 use crate::any_view::AnyView;
 use crate::reconciliation::{Finding, Pace, Reconciliation};
+use platform::bus::Tally;
 use platform::event_log::{EventLog, LogError, Position};
 use platform::view_store::{self, Generations, SetAside};
 use serde::{Deserialize, Serialize};
@@ -112,12 +113,16 @@ impl Health {
     }
 
     async fn look(&self) {
-        let Ok(head) = self.log.head().await else { return };
+        let Ok(head) = self.log.head().await else {
+            // Whether the log goes on is not known: the time counts anew.
+            self.state().moved.clear();
+            return;
+        };
         for (view, generations) in &self.views {
             let Ok(checkpoints) = generations.live_generation().store.checkpoints().await else { continue };
             let position = view_store::position(&checkpoints);
-            let applied: u64 = checkpoints.iter().map(|checkpoint| checkpoint.tally.events).sum();
-            metrics::gauge!("projection_events_applied", "view" => view.name()).set(applied as f64);
+            let applied = Tally::of(&checkpoints).events as f64;
+            metrics::gauge!("projection_events_applied", "view" => view.name()).set(applied);
             let mut state = self.state();
             let now = Instant::now();
             let (at, since) = state.moved.entry(view.name()).or_insert((position, now));

@@ -15,5 +15,7 @@ pub mod rebuild;
 pub mod reconciliation;
 pub mod search;
 pub mod stock;
+#[cfg(test)]
+mod test_history;
 pub mod view;
 pub mod worker;

@@ -96,12 +96,14 @@ pub struct Comparison {
     pub live_events: u64,
     /// Events that the rebuilt one has taken.
     pub rebuilt_events: u64,
+    /// Whether both have taken the same, by the sum of their checksums.
+    pub same_events: bool,
 }
 
 impl Comparison {
     /// Whether nothing differs.
     pub fn is_equal(&self) -> bool {
-        self.differing == 0 && self.live_events == self.rebuilt_events
+        self.differing == 0 && self.same_events
     }
 }
 
@@ -174,8 +176,6 @@ impl Rebuild {
             self.generations.drop_generation(left.number).await?;
         }
         let new = self.generations.begin().await?;
-        let head = self.live_position().await?.0;
-        self.tell(Progress::Began { generation: new.number, head }).await?;
         let built = self.build(&new, then).await;
         if built.is_err() {
             // It is not complete, and nobody goes on with it.
@@ -185,6 +185,8 @@ impl Rebuild {
     }
 
     async fn build(&self, new: &Generation, then: Then) -> Result<Rebuilt, RebuildError> {
+        let head = self.live_position().await?.0;
+        self.tell(Progress::Began { generation: new.number, head }).await?;
         let mut at = 0;
         loop {
             let live = self.live_position().await?;
@@ -206,7 +208,8 @@ impl Rebuild {
         // Nobody else is to feed it while both are compared at one position.
         self.generations.mark(number, Stage::Building).await?;
         let judged = self.judge(&other, other.stage, then).await;
-        if judged.is_err() {
+        // What failed after the switch does not undo it.
+        if judged.is_err() && self.generations.live_generation().number != number {
             self.generations.mark(number, other.stage).await?;
         }
         judged
@@ -275,7 +278,9 @@ impl Rebuild {
                 for older in older.iter().filter(|older| older.number != other.number) {
                     self.generations.drop_generation(older.number).await?;
                 }
-                return self.tell(Progress::Switched { from, to: other.number, position }).await;
+                // It is done, whether anybody listens or not.
+                let _ = self.tell(Progress::Switched { from, to: other.number, position }).await;
+                return Ok(());
             }
         }
         Err(self.behind(other))

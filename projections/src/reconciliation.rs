@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+#[cfg(test)]
+mod tests;
+
 /// Events read at once.
 const PAGE: usize = 1_000;
 
@@ -117,10 +120,7 @@ impl Account {
         // Only where all partitions stand at one place is there one position to count to.
         if checkpoints.iter().all(|checkpoint| checkpoint.position == first.position) {
             self.to = first.position;
-            self.taken = checkpoints.iter().fold(Tally::default(), |sum, checkpoint| Tally {
-                events: sum.events + checkpoint.tally.events,
-                digest: sum.digest.wrapping_add(checkpoint.tally.digest),
-            });
+            self.taken = Tally::of(&checkpoints);
         }
         Ok(())
     }

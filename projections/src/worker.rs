@@ -99,9 +99,12 @@ impl Worker {
             let fitting = partition.fitting(&deliveries);
             let ahead = deliveries.iter().any(|delivery| partition.checkpoint.fit(delivery) == Fit::Ahead);
             partition.watch(fitting.is_empty() && ahead, view);
-            if let Some(last) = fitting.last() {
-                let from = partition.checkpoint.clone();
-                self.apply(&fitting, from, last.position).await?;
+            let (mut from, mut rest) = (partition.checkpoint.clone(), fitting);
+            while let Some(last) = rest.last() {
+                self.apply(&rest, from.clone(), last.position).await?;
+                // If somebody else was first, what is left of these is folded anew: the bus may not deliver them again.
+                let Some(now) = self.partitions.get(&number).filter(|now| now.checkpoint != from) else { break };
+                (from, rest) = (now.checkpoint.clone(), now.fitting(&deliveries));
             }
         }
         Ok(())

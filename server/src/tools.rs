@@ -3,6 +3,7 @@
 use crate::lag::Lag;
 use crate::views::Views;
 use anyhow::{Context, anyhow};
+use platform::bus::Tally;
 use platform::event_log::{EventLog, Position, Revision, StreamId};
 use platform::seam::Seam;
 use platform::view_store::{self, Parked, Stage};
@@ -301,7 +302,7 @@ impl Workshop {
                     generation: generation.number,
                     stage: generation.stage,
                     position: view_store::position(&checkpoints).0,
-                    events: checkpoints.iter().map(|checkpoint| checkpoint.tally.events).sum(),
+                    events: Tally::of(&checkpoints).events,
                     parked: set_aside.parked.len(),
                     skipped: set_aside.skipped.values().map(Vec::len).sum(),
                 };

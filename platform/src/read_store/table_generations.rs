@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub(super) struct TableGenerations {
     pub(super) shared: Arc<Shared>,
     members: RwLock<BTreeMap<u32, (Stage, Arc<TableGeneration>)>>,
     announced: watch::Sender<Vec<Generation>>,
+    /// The last number that was given. None is given twice, so that nobody takes a new generation for one that is gone.
+    last: AtomicU32,
 }
 
 impl TableGenerations {
@@ -75,8 +77,9 @@ impl TableGenerations {
             }
             members.insert(number, (stage, Arc::new(generation)));
         }
+        let last = AtomicU32::new(members.keys().max().copied().unwrap_or(0));
         let (members, announced) = (RwLock::new(members), watch::Sender::default());
-        let generations = Self { file: Arc::clone(file), shared, members, announced };
+        let generations = Self { file: Arc::clone(file), shared, members, announced, last };
         generations.announce();
         Ok(generations)
     }
@@ -112,10 +115,7 @@ impl TableGenerations {
     async fn begin_new(&self) -> Result<Generation, StoreError> {
         let mut writer = self.file.writer.lock().await;
         let live = self.live();
-        let number = {
-            let members = self.members.read().expect("nothing panics while it holds the generations");
-            members.keys().max().copied().unwrap_or(0) + 1
-        };
+        let number = self.last.fetch_add(1, Ordering::SeqCst) + 1;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let partitions = checkpoints(&mut transaction, &live.statements.table, self.file.log).await?.len();
         let partitions = u16::try_from(partitions).expect("partitions were counted as u16");

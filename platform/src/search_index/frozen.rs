@@ -2,7 +2,7 @@
 
 use super::{Fields, SearchIndex, Snapshot, beside};
 use crate::bus::Checkpoint;
-use crate::view_store::{Frozen, Key, StoreError};
+use crate::view_store::{self, Frozen, Key, StoreError};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value as Json;
 use tantivy::schema::IndexRecordOption;
@@ -17,9 +17,17 @@ pub(super) struct FrozenIndex {
 impl SearchIndex {
     /// What is taken now, as soon as it is committed.
     pub(super) async fn freeze(&self) -> FrozenIndex {
-        let taken = self.pending().position();
-        self.wait_for(taken).await;
-        FrozenIndex { snapshot: self.snapshot(), fields: self.fields.clone() }
+        let taken = self.pending().checkpoints();
+        self.wait_for(view_store::position(&taken)).await;
+        // A stream that was taken up again changes rows without moving the position.
+        let reached =
+            |at: &Checkpoint, taken: &Checkpoint| at.position >= taken.position && at.amended >= taken.amended;
+        let mut snapshots = self.snapshot.subscribe();
+        let committed = snapshots
+            .wait_for(|snapshot| snapshot.checkpoints.iter().zip(&taken).all(|(at, taken)| reached(at, taken)))
+            .await;
+        let snapshot = committed.expect("the index, which is borrowed, holds the sender").clone();
+        FrozenIndex { snapshot, fields: self.fields.clone() }
     }
 }
 

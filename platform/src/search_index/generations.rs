@@ -21,8 +21,9 @@ pub struct SearchIndexes {
     source: Source,
     members: RwLock<Members>,
     announced: watch::Sender<Vec<Generation>>,
-    /// Held while a generation comes, goes, or becomes the live one.
-    changing: Mutex<()>,
+    /// Held while a generation comes, goes, or becomes the live one: the last number that was given. None is given twice, so
+    /// that nobody takes a new generation for one that is gone.
+    changing: Mutex<u32>,
 }
 
 type Members = BTreeMap<u32, (Stage, Arc<SearchIndex>)>;
@@ -50,8 +51,9 @@ impl SearchIndexes {
                 members.insert(number, (stage, Arc::new(index)));
             }
         }
+        let changing = Mutex::new(members.keys().max().copied().unwrap_or(0));
         let (members, announced) = (RwLock::new(members), watch::Sender::default());
-        let indexes = Self { path: path.to_owned(), layout, source, members, announced, changing: Mutex::new(()) };
+        let indexes = Self { path: path.to_owned(), layout, source, members, announced, changing };
         indexes.remember().and_then(|()| indexes.tidy()).map_err(|source| indexes.io(source))?;
         indexes.announce();
         Ok(indexes)
@@ -178,9 +180,9 @@ impl Generations for SearchIndexes {
 
     fn begin(&self) -> BoxFuture<'_, Result<Generation, StoreError>> {
         async move {
-            let _changing = self.changing.lock().await;
-            let numbers = self.announced.borrow().iter().map(|generation| generation.number).max();
-            let number = numbers.unwrap_or(0) + 1;
+            let mut last = self.changing.lock().await;
+            *last += 1;
+            let number = *last;
             let left_out = SetAside { skipped: self.live().set_aside().skipped, ..SetAside::default() };
             let directory = self.path.join(number.to_string());
             let index = Arc::new(SearchIndex::create(&directory, self.layout, self.source, left_out)?);

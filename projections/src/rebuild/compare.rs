@@ -1,7 +1,7 @@
 //! Two generations side by side, row by row in the order of their keys.
 
 use super::{Comparison, Difference, Progress, RebuildError};
-use platform::bus::Checkpoint;
+use platform::bus::Tally;
 use platform::view_store::{self, Frozen, Key, StoreError, compare_keys};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -44,12 +44,13 @@ pub(super) async fn compare(
     rebuilt: &mut dyn Frozen,
     tell: &mpsc::Sender<Progress>,
 ) -> Result<Comparison, RebuildError> {
-    let events = |checkpoints: &[Checkpoint]| checkpoints.iter().map(|checkpoint| checkpoint.tally.events).sum();
     let checkpoints = rebuilt.checkpoints();
+    let (live_tally, rebuilt_tally) = (Tally::of(&live.checkpoints()), Tally::of(&checkpoints));
     let mut comparison = Comparison {
         position: view_store::position(&checkpoints).0,
-        live_events: events(&live.checkpoints()),
-        rebuilt_events: events(&checkpoints),
+        live_events: live_tally.events,
+        rebuilt_events: rebuilt_tally.events,
+        same_events: live_tally == rebuilt_tally,
         ..Comparison::default()
     };
     let (mut live, mut rebuilt) = (Rows::of(live), Rows::of(rebuilt));

@@ -5,21 +5,12 @@ use crate::any_view;
 use crate::book::Books;
 use crate::search::{self, Search};
 use crate::stock::{Stock, StockLedger};
-use crate::view::{Fact, View, table};
-use domain::Command;
-use domain::book::description::{Authors, Changes, Description, Language, Subjects, Title};
-use domain::book::isbn::Isbn;
-use domain::book::{self, BookId, Listing};
-use domain::money::{Currency, Money};
-use domain::stock::{self as stocks, Copies, Delta, Location, Reason};
+use crate::test_history::{History, ISBNS, book_stream, folded, happen, some_history};
+use crate::view::{View, table};
+use domain::book::BookId;
 use futures_util::future::{BoxFuture, FutureExt};
-use platform::event_log::memory::MemoryLog;
-use platform::event_log::{
-    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Position, RecordedEvent, Revision,
-    StreamId,
-};
+use platform::event_log::{Position, RecordedEvent};
 use platform::read_store::{ReadStore, Rows, Select};
-use platform::seam::Timestamp;
 use platform::search_index::{Order, Request, SearchIndex};
 use platform::view_store::{Parked, Source};
 use proptest::collection::vec;
@@ -32,106 +23,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const PARTITIONS: u16 = 4;
-const ISBNS: [&str; 5] = ["9780306406157", "9780140328721", "9780439023481", "9781491950357", "9780262033848"];
 const ALL: Select = Select { from: None, filter: "true", order: "1", limit: 10_000 };
-
-/// A log that is filled by deciding commands, as the dispatcher does it, without its haste.
-struct History {
-    log: MemoryLog,
-    commands: u128,
-    states: BTreeMap<String, (domain::State, u64)>,
-}
-
-impl History {
-    fn new() -> Self {
-        Self { log: MemoryLog::new(LogId(Uuid::from_u128(1))), commands: 0, states: BTreeMap::new() }
-    }
-
-    async fn decide(&mut self, stream: &str, command: Command) {
-        let empty = || (schemas::stream::empty(&schemas::stream::parse(stream).unwrap()), 0);
-        let (state, _) = self.states.entry(stream.to_owned()).or_insert_with(empty);
-        // A refusal leaves nothing behind.
-        let events = domain::decide(state, command).unwrap_or_default();
-        for event in &events {
-            let (state, revision) = self.states.remove(stream).unwrap();
-            self.states.insert(stream.to_owned(), (domain::evolve(state, event), revision + 1));
-            let encoded = schemas::events::encode(event);
-            self.append(stream, encoded.event_type, encoded.version, encoded.data, self.states[stream].1 - 1).await;
-        }
-    }
-
-    async fn append(&mut self, stream: &str, event_type: &str, version: u16, data: Vec<u8>, expected: u64) {
-        self.commands += 1;
-        let command_id = CommandId(Uuid::from_u128(self.commands));
-        let envelope = Envelope {
-            id: EventId::of(command_id, 0),
-            command_id,
-            body_hash: BodyHash([0; 32]),
-            event_type: event_type.to_owned(),
-            version,
-            recorded_at: Timestamp(i64::try_from(self.commands).unwrap()),
-            traceparent: String::new(),
-        };
-        let decisions = vec![Decision { command_id, events: vec![NewEvent { envelope, data: data.into() }] }];
-        let append = Append { stream: StreamId::new(stream), expected: Revision(expected), decisions };
-        self.log.append(vec![append]).await.unwrap();
-    }
-
-    async fn events(&self) -> Vec<RecordedEvent> {
-        self.log.read_all(Position(0), usize::MAX).await.unwrap()
-    }
-}
-
-fn listing(isbn: &str) -> Listing {
-    Listing {
-        isbn: Isbn::parse(isbn).unwrap(),
-        description: Description {
-            title: Title::parse("A title").unwrap(),
-            authors: Authors::parse(&["A name"]).unwrap(),
-            language: Language::parse("en").unwrap(),
-            subjects: Subjects::default(),
-            published_on: None,
-            edition: None,
-            format: None,
-        },
-        price: None,
-    }
-}
-
-fn book_stream(place: usize) -> String {
-    schemas::stream::book(BookId::of(&Isbn::parse(ISBNS[place]).unwrap()))
-}
-
-fn stock_stream(place: usize) -> String {
-    schemas::stream::stock(BookId::of(&Isbn::parse(ISBNS[place]).unwrap()), &Location::main())
-}
-
-/// Does the `what`-th thing to the `place`-th book or its stock.
-async fn happen(history: &mut History, place: usize, what: u32, n: u64) {
-    let book = |command| (book_stream(place), Command::Book(command));
-    let stock = |command| (stock_stream(place), Command::Stock(command));
-    let order = || domain::order::OrderId::from(Uuid::from_u128(u128::from(n % 4)));
-    let (stream, command) = match what {
-        0 => book(book::Command::Register(listing(ISBNS[place]))),
-        1 => book(book::Command::Revise(Changes {
-            title: Some(Title::parse(&format!("title {n}")).unwrap()),
-            ..Changes::default()
-        })),
-        2 => book(book::Command::Revise(Changes {
-            price: Some(Some(Money::new(n, Currency::parse("CNY").unwrap()).unwrap())),
-            ..Changes::default()
-        })),
-        3 => book(book::Command::Retire),
-        4 => stock(stocks::Command::Adjust {
-            delta: Delta::new(i64::try_from(n).unwrap() + 1).unwrap(),
-            reason: Reason::parse("delivery").unwrap(),
-        }),
-        5 => stock(stocks::Command::Reserve { order: order(), copies: Copies::new(n % 3 + 1).unwrap() }),
-        6 => stock(stocks::Command::Commit { order: order() }),
-        _ => stock(stocks::Command::Release { order: order() }),
-    };
-    history.decide(&stream, command).await;
-}
 
 /// Every partition's facts, in order.
 fn deliveries(events: &[RecordedEvent], partitions: u16) -> Vec<Delivery> {
@@ -214,20 +106,7 @@ fn sorted<'a, R: Row>(rows: impl IntoIterator<Item = &'a R>) -> Vec<String> {
 
 /// The rows as a plain fold makes them.
 fn reference<V: View>(events: &[RecordedEvent]) -> Vec<String> {
-    let mut rows = BTreeMap::new();
-    for recorded in events {
-        let Some(owner) = schemas::stream::parse(recorded.stream.as_str()).filter(V::takes) else { continue };
-        let Envelope { event_type, version, .. } = &recorded.envelope;
-        let event = schemas::events::decode(event_type, *version, &recorded.data).unwrap();
-        let fact = Fact { owner: &owner, event: &event, recorded, partition: 0, skipped: &[] };
-        for key in V::keys(&fact) {
-            let name = serde_json::to_string(&key).unwrap();
-            if let Some(row) = V::evolve(rows.remove(&name), &key, &fact).unwrap() {
-                rows.insert(name, row);
-            }
-        }
-    }
-    sorted(rows.values())
+    sorted(folded::<V>(events, &SetAside::default()).iter().map(|(_, row)| row))
 }
 
 async fn builds_like_the_reference<V: View>(events: &[RecordedEvent], script: Script, head: Position) {
@@ -315,17 +194,6 @@ async fn builds_an_index_like_the_reference(events: &[RecordedEvent], script: Sc
         Request { text: "", filters: vec![], order: Order::Relevance, counted: vec![], after: None, limit: 100 };
     assert_eq!(index.search(&everything).unwrap().total, listed as u64);
     assert_eq!(index.set_aside(), SetAside::default());
-}
-
-/// Five books, each registered, revised and retired, and copies of each.
-async fn some_history() -> History {
-    let mut history = History::new();
-    for what in [0, 4, 1, 5, 2, 6, 3] {
-        for place in 0..ISBNS.len() {
-            happen(&mut history, place, what, 7).await;
-        }
-    }
-    history
 }
 
 #[tokio::test]
