@@ -88,6 +88,8 @@ async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     assert!(shown.contains("BookRevised version 99") && shown.contains("events behind it:  0"), "{shown}");
     assert!(refusal(&data, &["dead-letters", "show", "stock", &stream]).contains("has not set"));
     assert!(refusal(&data, &["dead-letters", "retry", "books", &stream]).contains("a stream cannot go on"));
+    let at = tool(&data, &["replay", "at", "3", "--view", "books", "--id", &book]);
+    assert!(at.contains("is set aside from position 3 on") && at.contains(r#""revision": 1"#), "{at}");
     // A rebuild parks it too: nothing differs.
     tool(&data, &["replay", "rebuild", "books", "search"]);
     assert_eq!(colophon.get_at(&path, 4).await.header("colophon-parked"), "3");

@@ -10,6 +10,7 @@ use anyhow::bail;
 use platform::event_log::Position;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::seam::Timestamp;
+use platform::view_store::Parked;
 use projections::as_of;
 use serde::Serialize;
 use serde_json::Value;
@@ -34,13 +35,14 @@ pub async fn run(settings: &Settings, options: AtOptions) -> anyhow::Result<()> 
     };
     let found = as_of::rows(view, log.id(), read, &options.id, position).await?;
     bar.finish_and_clear();
-    for parked in found.set_aside.parked.values() {
-        bail!("the view cannot take the event at position {}: {}", parked.position, parked.reason);
-    }
-    if found.rows.is_empty() {
+    if found.rows.is_empty() && found.set_aside.parked.is_empty() {
         bail!("the view `{}` has nothing about {} at position {}", view.name(), options.id, position.0);
     }
     let mut out = Output::new(options.form);
+    for parked in found.set_aside.parked.values() {
+        let Parked { stream, position, reason, .. } = parked;
+        out.print(parked, |out| writeln!(out, "{stream} is set aside from position {position} on: {reason}"))?;
+    }
     for (_, row) in &found.rows {
         let text = serde_json::to_string_pretty(row)?;
         out.print(&Found { view: view.name(), position: position.0, row }, |out| writeln!(out, "{text}"))?;
