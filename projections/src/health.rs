@@ -25,7 +25,7 @@ pub const FROZEN_AFTER: Duration = Duration::from_secs(30);
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
 /// How fast the reconciliation reads the log.
-const RECONCILE_PACE: Pace = Pace::EventsPerSecond(20_000);
+const RECONCILE_PACE: Pace = Pace::EventsPerSecond(5_000);
 
 /// How the views fare.
 pub struct Health {
