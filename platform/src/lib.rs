@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod configuration;
 pub mod data_directory;
+mod derived_file;
 pub mod event_log;
 pub mod http_server;
 pub mod identity;

@@ -6,27 +6,24 @@ mod table_generations;
 #[cfg(test)]
 mod tests;
 
+use crate::derived_file;
 use crate::event_log::{LogId, Position};
 use crate::sqlite_code;
 use crate::view_store::{Generations, Source, StoreError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 use table_generations::TableGenerations;
 use tokio::sync::{Mutex, watch};
 
 /// Connections that answer reads.
 const READERS: u32 = 8;
-
-/// How long a statement waits for a lock.
-const BUSY: Duration = Duration::from_secs(5);
 
 /// Places in which the last changes of a view's objects are remembered; objects that share one share its news.
 const CHANGE_SLOTS: usize = 4_096;
@@ -95,6 +92,8 @@ struct StoreFile {
 /// What all generations of a view share.
 struct Shared {
     table: Table,
+    /// A row as JSON, for every read.
+    json: String,
     /// The number of the live generation.
     live: AtomicU32,
     /// How far the live generation is.
@@ -105,7 +104,8 @@ struct Shared {
 impl Shared {
     fn new(table: Table, head: Position) -> Self {
         let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
-        Self { table, live: AtomicU32::new(0), position: watch::Sender::default(), changes }
+        let json = statements::json(&table);
+        Self { table, json, live: AtomicU32::new(0), position: watch::Sender::default(), changes }
     }
 
     /// Remembers that an object changes.
@@ -124,7 +124,7 @@ impl ReadStore {
         match Self::try_open(path, tables, source).await {
             Err(StoreError::Sqlite(error)) if sqlite_code::is_damaged(&error) => {
                 tracing::warn!(%error, "the read store is damaged and is built anew from the log");
-                remove_file(path)?;
+                put_away(path)?;
                 Self::try_open(path, tables, source).await
             }
             opened => opened,
@@ -133,12 +133,7 @@ impl ReadStore {
 
     async fn try_open(path: &Path, tables: &[Table], source: Source) -> Result<Self, StoreError> {
         // A power cut may take the last transactions, but whole: the worker does them again. So they need no fsync.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY);
+        let options = derived_file::options(path);
         let mut writer = SqliteConnection::connect_with(&options).await?;
         let (format, catalogued): (i32, i64) = sqlx::query_as(
             "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
@@ -148,7 +143,7 @@ impl ReadStore {
         if catalogued > 0 && format != statements::FORMAT {
             tracing::warn!(format, "the read store has another format, and is built anew from the log");
             writer.close().await?;
-            remove_file(path)?;
+            put_away(path)?;
             writer = SqliteConnection::connect_with(&options).await?;
         }
         sqlx::raw_sql(statements::CATALOGUE).execute(&mut writer).await?;
@@ -208,7 +203,7 @@ impl ReadStore {
         select: Select,
         params: &[Param],
     ) -> Result<Rows<T>, StoreError> {
-        let sql = statements::read(&self.view(view).shared.table, &select);
+        let sql = statements::read(view, &self.view(view).shared.json, &select);
         let mut query = sqlx::query_as::<_, (Option<i64>, Option<u32>, Option<String>)>(AssertSqlSafe(sql));
         for param in params {
             query = match param {
@@ -237,15 +232,6 @@ fn slot(object: &str) -> usize {
     (hasher.finish() % CHANGE_SLOTS as u64) as usize
 }
 
-fn remove_file(path: &Path) -> Result<(), StoreError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let file = PathBuf::from(format!("{}{suffix}", path.display()));
-        match std::fs::remove_file(&file) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Io { path: file, source });
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+fn put_away(path: &Path) -> Result<(), StoreError> {
+    derived_file::remove(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }

@@ -1,12 +1,12 @@
 //! States of long streams beside the log, in a SQLite file that may be lost: whoever finds none folds the events.
 
+use crate::derived_file;
 use crate::event_log::{LogId, Position, RecordedEvent, Revision, StreamId};
 use crate::sqlite_code;
 use crc::{CRC_64_NVME, Crc};
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use thiserror::Error;
 
 #[cfg(test)]
@@ -16,9 +16,6 @@ static CRC: Crc<u64> = Crc::<u64>::new(&CRC_64_NVME);
 
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
-
-/// How long a statement waits for a lock.
-const BUSY: Duration = Duration::from_secs(5);
 
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS snapshots (
@@ -107,7 +104,7 @@ impl SnapshotStore {
         let opened = match Self::try_open(path, log).await {
             Err(error) if sqlite_code::is_damaged(&error) => {
                 tracing::warn!(%error, "the file of the snapshots is damaged and begins anew");
-                match remove(path) {
+                match derived_file::remove(path) {
                     Ok(()) => Self::try_open(path, log).await,
                     Err(error) => Err(sqlx::Error::Io(error)),
                 }
@@ -118,15 +115,8 @@ impl SnapshotStore {
     }
 
     async fn try_open(path: &Path, log: LogId) -> Result<Self, sqlx::Error> {
-        // A power cut may take the last snapshots, but whole: nothing rests on them.
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).idle_timeout(None).max_lifetime(None);
-        let pool = pool.connect_with(options).await?;
+        let pool = pool.connect_with(derived_file::options(path)).await?;
         sqlx::raw_sql(CREATE).execute(&pool).await?;
         sqlx::query("DELETE FROM snapshots WHERE log <> ?").bind(log.0).execute(&pool).await?;
         Ok(Self { pool, log })
@@ -183,14 +173,4 @@ impl SnapshotStore {
             .await?;
         Ok(())
     }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        match std::fs::remove_file(format!("{}{suffix}", path.display())) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

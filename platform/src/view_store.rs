@@ -2,6 +2,7 @@
 //!
 //! A view has one or more generations, each built by a worker from the first event on. Readers see the live one.
 
+pub(crate) mod members;
 pub mod memory;
 
 use crate::bus::{Checkpoint, Tally};
@@ -149,6 +150,11 @@ impl Change {
     pub fn of(from: Checkpoint, to: Position) -> Self {
         let (tally, upserts, deletes) = (from.tally, Vec::new(), Vec::new());
         Self { from, to, tally, upserts, deletes, taken_up: Vec::new(), parked: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Whether it changes what is set aside.
+    pub fn sets_aside(&self) -> bool {
+        !(self.taken_up.is_empty() && self.parked.is_empty() && self.skipped.is_empty())
     }
 
     /// Where the partition stands then.

@@ -122,9 +122,13 @@ impl Columns {
     }
 }
 
-/// The position and number of a view's live generation, then its rows as JSON.
-pub(super) fn read(table: &Table, Select { from, filter, order, limit }: &Select) -> String {
-    let (view, json) = (table.name, Columns::of(table).json());
+/// A row of a table as JSON.
+pub(super) fn json(table: &Table) -> String {
+    Columns::of(table).json()
+}
+
+/// The position and number of a view's live generation, then its rows, each of them as `json`.
+pub(super) fn read(view: &str, json: &str, Select { from, filter, order, limit }: &Select) -> String {
     let from = from.unwrap_or(view);
     format!(
         "SELECT position, generation, NULL FROM {view}_position UNION ALL SELECT NULL, NULL, json_row FROM (

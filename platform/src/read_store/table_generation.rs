@@ -57,10 +57,12 @@ impl TableGeneration {
         self.write_set_aside(&mut transaction, change).await?;
         // Before the commit: a reader that sees the new position has to see these too.
         self.note(change);
-        let before = self.set_aside();
+        let before = change.sets_aside().then(|| self.set_aside());
         self.hold_set_aside().change(change);
         if let Err(error) = transaction.commit().await {
-            *self.hold_set_aside() = before;
+            if let Some(before) = before {
+                *self.hold_set_aside() = before;
+            }
             return Err(error.into());
         }
         if self.is_live() {

@@ -4,13 +4,14 @@ use super::statements::Statements;
 use super::table_generation::{TableGeneration, checkpoints};
 use super::{Shared, StoreFile};
 use crate::bus::Checkpoint;
-use crate::view_store::{self, Frozen, Generation, Generations, Key, Source, Stage, StoreError, Switch, ViewStore};
+use crate::view_store::members::{self, ByNumber, Members};
+use crate::view_store::{self, Frozen, Generation, Generations, Key, Source, Stage, StoreError, Switch};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -18,10 +19,7 @@ use uuid::Uuid;
 pub(super) struct TableGenerations {
     file: Arc<StoreFile>,
     pub(super) shared: Arc<Shared>,
-    members: RwLock<BTreeMap<u32, (Stage, Arc<TableGeneration>)>>,
-    announced: watch::Sender<Vec<Generation>>,
-    /// The last number that was given. None is given twice, so that nobody takes a new generation for one that is gone.
-    last: AtomicU32,
+    members: Members<TableGeneration>,
 }
 
 impl TableGenerations {
@@ -77,45 +75,26 @@ impl TableGenerations {
             }
             members.insert(number, (stage, Arc::new(generation)));
         }
-        let last = AtomicU32::new(members.keys().max().copied().unwrap_or(0));
-        let (members, announced) = (RwLock::new(members), watch::Sender::default());
-        let generations = Self { file: Arc::clone(file), shared, members, announced, last };
-        generations.announce();
-        Ok(generations)
+        let members = Members::new(view, members);
+        Ok(Self { file: Arc::clone(file), shared, members })
     }
 
     /// The generation that readers see.
     pub(super) fn live(&self) -> Arc<TableGeneration> {
-        self.member(self.shared.live.load(Ordering::SeqCst)).expect("there is always a live generation")
+        self.members.live()
     }
 
-    fn member(&self, number: u32) -> Result<Arc<TableGeneration>, StoreError> {
-        let members = self.members.read().expect("nothing panics while it holds the generations");
-        let member = members.get(&number).map(|(_, generation)| Arc::clone(generation));
-        member.ok_or(StoreError::NoGeneration { view: self.shared.table.name, number })
-    }
-
-    fn stage(&self, number: u32, stage: Stage) {
-        let mut members = self.members.write().expect("nothing panics while it holds the generations");
-        if let Some(member) = members.get_mut(&number) {
-            member.0 = stage;
-        }
-    }
-
-    fn announce(&self) {
-        let members = self.members.read().expect("nothing panics while it holds the generations");
-        let generation = |(number, (stage, store)): (&u32, &(Stage, Arc<TableGeneration>))| Generation {
-            number: *number,
-            stage: *stage,
-            store: Arc::clone(store) as Arc<dyn ViewStore>,
-        };
-        self.announced.send_replace(members.iter().map(generation).collect());
+    /// Changes which generations there are, or their stages; whoever calls this holds the writer.
+    fn change(&self, change: impl FnOnce(&mut ByNumber<TableGeneration>)) {
+        let mut members = self.members.all();
+        change(&mut members);
+        self.members.replace(members);
     }
 
     async fn begin_new(&self) -> Result<Generation, StoreError> {
         let mut writer = self.file.writer.lock().await;
         let live = self.live();
-        let number = self.last.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.members.next_number();
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let partitions = checkpoints(&mut transaction, &live.statements.table, self.file.log).await?.len();
         let partitions = u16::try_from(partitions).expect("partitions were counted as u16");
@@ -131,17 +110,14 @@ impl TableGenerations {
         transaction.commit().await?;
         let (file, shared) = (Arc::clone(&self.file), Arc::clone(&self.shared));
         let store = Arc::new(TableGeneration::open(number, file, shared, &mut writer).await?);
-        let mut members = self.members.write().expect("nothing panics while it holds the generations");
-        members.insert(number, (Stage::Building, Arc::clone(&store)));
-        drop(members);
-        self.announce();
+        self.change(|members| drop(members.insert(number, (Stage::Building, Arc::clone(&store)))));
         Ok(Generation { number, stage: Stage::Building, store })
     }
 
     async fn switch_to(&self, number: u32) -> Result<Switch, StoreError> {
         // Nobody writes meanwhile, so that both stand still.
         let mut writer = self.file.writer.lock().await;
-        let (from, to) = (self.live(), self.member(number)?);
+        let (from, to) = (self.live(), self.members.get(number)?);
         if from.number == number {
             return Ok(Switch::Done);
         }
@@ -160,10 +136,8 @@ impl TableGenerations {
             self.shared.live.store(from.number, Ordering::SeqCst);
             return Err(error.into());
         }
-        self.stage(from.number, Stage::Kept);
-        self.stage(number, Stage::Live);
         self.shared.position.send_replace(view_store::position(&other));
-        self.announce();
+        self.change(|members| members::make_live(members, number));
         Ok(Switch::Done)
     }
 }
@@ -174,7 +148,7 @@ impl Generations for TableGenerations {
     }
 
     fn all(&self) -> watch::Receiver<Vec<Generation>> {
-        self.announced.subscribe()
+        self.members.subscribe()
     }
 
     fn begin(&self) -> BoxFuture<'_, Result<Generation, StoreError>> {
@@ -183,10 +157,10 @@ impl Generations for TableGenerations {
 
     fn mark(&self, number: u32, stage: Stage) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            self.member(number)?;
-            set_stage(&mut *self.file.writer.lock().await, &self.shared, number, stage).await?;
-            self.stage(number, stage);
-            self.announce();
+            let mut writer = self.file.writer.lock().await;
+            let generation = self.members.get(number)?;
+            set_stage(&mut writer, &self.shared, number, stage).await?;
+            self.change(|members| drop(members.insert(number, (stage, generation))));
             Ok(())
         }
         .boxed()
@@ -199,14 +173,11 @@ impl Generations for TableGenerations {
     fn drop_generation(&self, number: u32) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let mut writer = self.file.writer.lock().await;
-            if self.member(number)?.is_live() {
-                return Err(StoreError::Live { view: self.view(), number });
-            }
+            self.members.get_to_drop(number)?;
             let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
             remove(&mut transaction, &self.shared, number).await?;
             transaction.commit().await?;
-            self.members.write().expect("nothing panics while it holds the generations").remove(&number);
-            self.announce();
+            self.change(|members| drop(members.remove(&number)));
             Ok(())
         }
         .boxed()
@@ -214,7 +185,7 @@ impl Generations for TableGenerations {
 
     fn freeze(&self, number: u32) -> BoxFuture<'_, Result<Box<dyn Frozen>, StoreError>> {
         async move {
-            let generation = self.member(number)?;
+            let generation = self.members.get(number)?;
             let mut connection = SqliteConnection::connect_with(&self.file.options).await?;
             // The first read of a transaction is the moment that it sees; it ends with its connection.
             sqlx::query("BEGIN").execute(&mut connection).await?;

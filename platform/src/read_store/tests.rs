@@ -5,6 +5,7 @@ use crate::view_store::{Change, Generation, Key, Parked, SetAside, Skipped, Stag
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
