@@ -92,11 +92,8 @@ impl Reconciliation {
             };
             at = last.position;
             for account in &mut self.accounts {
-                let of_account = account.position..=account.to;
                 let new = events.iter().filter(|event| {
-                    event.position > account.position
-                        && of_account.contains(&event.position)
-                        && account.view.takes(event)
+                    account.position < event.position && event.position <= account.to && account.view.takes(event)
                 });
                 new.for_each(|event| account.expected.add(event));
                 account.position = account.position.max(at.min(account.to));

@@ -1,11 +1,10 @@
 //! `colophon dead-letters`: a stream that a view cannot take waits in that view only, until it is taken up again.
 
 use crate::colophon::{Colophon, answer, isbn};
+use crate::evolution::append_unknown;
 use crate::log_tools::{json, refusal, tool};
+use platform::event_log::StreamId;
 use platform::event_log::sqlite::SqliteLog;
-use platform::event_log::{
-    Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, NewEvent, Revision, StreamId,
-};
 use platform::seam::Seam;
 use reqwest::Method;
 use serde_json::json;
@@ -15,19 +14,7 @@ use std::path::Path;
 async fn append_from_the_future(data: &Path, stream: &str, revision: u64) {
     let seam = Seam::system();
     let log = SqliteLog::open(&data.join("log.sqlite"), &seam).await.unwrap();
-    let command_id = CommandId(seam.uuid());
-    let envelope = Envelope {
-        id: EventId::of(command_id, 0),
-        command_id,
-        body_hash: BodyHash([0; 32]),
-        event_type: "BookRevised".to_owned(),
-        version: 99,
-        recorded_at: seam.clock.now(),
-        traceparent: String::new(),
-    };
-    let decisions = vec![Decision { command_id, events: vec![NewEvent { envelope, data: "{}".into() }] }];
-    let append = Append { stream: StreamId::new(stream), expected: Revision(revision), decisions };
-    log.append(vec![append]).await.unwrap();
+    append_unknown(&log, &seam, &StreamId::new(stream), revision, ("BookRevised", 99)).await;
 }
 
 #[tokio::test]

@@ -187,7 +187,13 @@ async fn an_old_stream_goes_on_in_the_newest_version() {
 }
 
 /// What a later version of the program might have appended.
-async fn append_unknown(log: &SqliteLog, seam: &Seam, stream: &StreamId, expected: u64, (name, version): (&str, u16)) {
+pub async fn append_unknown(
+    log: &SqliteLog,
+    seam: &Seam,
+    stream: &StreamId,
+    expected: u64,
+    (name, version): (&str, u16),
+) {
     let command_id = CommandId(seam.uuid());
     let envelope = Envelope {
         id: EventId::of(command_id, 0),

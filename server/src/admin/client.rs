@@ -69,12 +69,8 @@ pub async fn import(
     let mut sender = connect(socket).await?;
     let mut line = serde_json::to_vec(task)?;
     line.push(b'\n');
-    let body = Box::new(io::Cursor::new(line).chain(file));
-    let chunks = stream::unfold(chunks(body), async |mut chunks| {
-        let chunk = chunks.recv().await?;
-        Some((chunk.map(Frame::data), chunks))
-    });
-    let request = Request::post("/import").header(HOST, "admin").body(StreamBody::new(chunks))?;
+    let body = body_of(Box::new(io::Cursor::new(line).chain(file)));
+    let request = Request::post("/import").header(HOST, "admin").body(body)?;
     exchange(&mut sender, request).await
 }
 
@@ -102,14 +98,18 @@ async fn exchange<B: Body + 'static, T: DeserializeOwned + Send + Sync + 'static
 /// Has the log of the server behind `socket` take the events of an export, the last of which has the position `last`.
 pub async fn import_log(socket: &Path, last: Position, file: Box<dyn Read + Send>) -> anyhow::Result<()> {
     let mut sender = connect(socket).await?;
-    let chunks = stream::unfold(chunks(file), async |mut chunks| {
-        let chunk = chunks.recv().await?;
-        Some((chunk.map(Frame::data), chunks))
-    });
     let path = format!("/log/import/{}", last.0);
-    let request = Request::post(path).header(HOST, "admin").body(StreamBody::new(chunks))?;
+    let request = Request::post(path).header(HOST, "admin").body(body_of(file))?;
     let response = sender.send_request(request).await.context("the server ended the connection")?;
     accepted(response).await.map(drop)
+}
+
+/// A file as the body of a request, sent while it is read.
+fn body_of(file: Box<dyn Read + Send>) -> impl Body<Data = Bytes, Error = io::Error> + Send {
+    StreamBody::new(stream::unfold(chunks(file), async |mut chunks| {
+        let chunk = chunks.recv().await?;
+        Some((chunk.map(Frame::data), chunks))
+    }))
 }
 
 /// Reads the file on a thread of its own.

@@ -1,7 +1,7 @@
 //! The command line of `colophon log`.
 
 use clap::{Args, Subcommand};
-use platform::event_log::Position;
+use platform::event_log::{Position, RecordedEvent};
 use platform::seam::Timestamp;
 use schemas::timestamp;
 use std::path::PathBuf;
@@ -134,6 +134,16 @@ pub enum Bound {
     Position(Position),
     /// By the time of decision.
     Time(Timestamp),
+}
+
+impl Bound {
+    /// Whether an event is not behind it.
+    pub fn includes(self, event: &RecordedEvent) -> bool {
+        match self {
+            Self::Position(position) => event.position <= position,
+            Self::Time(time) => event.envelope.recorded_at <= time,
+        }
+    }
 }
 
 /// Reads a place in the log.

@@ -68,7 +68,7 @@ async fn fold(log: &SqliteLogReader, stream: &StreamId, owner: &Owner, until: Op
     loop {
         let events = log.read_stream(stream, folded.revision, PAGE).await?;
         for event in &events {
-            if !is_within(event, until) {
+            if until.is_some_and(|until| !until.includes(event)) {
                 return existing(folded, stream);
             }
             folded = folded.take(event)?;
@@ -90,14 +90,6 @@ impl Folded {
             position: event.position,
             at: envelope.recorded_at,
         })
-    }
-}
-
-fn is_within(event: &RecordedEvent, until: Option<Bound>) -> bool {
-    match until {
-        None => true,
-        Some(Bound::Position(position)) => event.position <= position,
-        Some(Bound::Time(time)) => event.envelope.recorded_at <= time,
     }
 }
 

@@ -100,7 +100,10 @@ fn matching(options: &TailOptions, mut events: Vec<RecordedEvent>) -> Vec<Record
             false => name == asked,
         });
         let of_type = options.types.is_empty() || options.types.contains(&event.envelope.event_type);
-        of_stream && of_type && is_since(event, options.since) && is_until(event, options.until)
+        of_stream
+            && of_type
+            && is_since(event, options.since)
+            && options.until.is_none_or(|until| until.includes(event))
     });
     events
 }
@@ -110,14 +113,6 @@ fn is_since(event: &RecordedEvent, since: Option<Bound>) -> bool {
         None => true,
         Some(Bound::Position(position)) => event.position >= position,
         Some(Bound::Time(time)) => event.envelope.recorded_at >= time,
-    }
-}
-
-fn is_until(event: &RecordedEvent, until: Option<Bound>) -> bool {
-    match until {
-        None => true,
-        Some(Bound::Position(position)) => event.position <= position,
-        Some(Bound::Time(time)) => event.envelope.recorded_at <= time,
     }
 }
 
