@@ -66,8 +66,8 @@ pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
     log: LogId,
-    /// None after a failure: the next commit opens another one.
-    writer: Mutex<Option<IndexWriter>>,
+    /// None after a failure: the next commit opens another one. Whoever holds it is the only one that writes files.
+    writer: Arc<tokio::sync::Mutex<Option<IndexWriter>>>,
     pending: Mutex<Pending>,
     /// Told when there may be something to commit.
     news: Notify,
@@ -185,7 +185,7 @@ impl SearchIndex {
             index,
             reader,
             log,
-            writer: Mutex::new(None),
+            writer: Arc::default(),
             pending: Mutex::new(pending),
             news: Notify::new(),
             snapshot: watch::Sender::new(snapshot),
@@ -246,10 +246,11 @@ impl SearchIndex {
 
     /// Commits all that is pending. Only [`Self::keep`] calls it, so that there is one commit at a time.
     async fn commit(self: &Arc<Self>) -> Result<(), StoreError> {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
         let Some(commit) = self.pending().begin() else { return Ok(()) };
         let began_at = Instant::now();
         let (index, of) = (Arc::clone(self), commit.clone());
-        match beside(move || index.write_out(&of)).await {
+        match beside(move || index.write_out(&mut writer, &of)).await {
             Ok(searcher) => {
                 self.snapshot.send_replace(Snapshot { searcher, checkpoints: commit.checkpoints });
                 self.pending().end(began_at);
@@ -264,8 +265,7 @@ impl SearchIndex {
     }
 
     /// Writes documents and checkpoints in one commit, and opens it to searches.
-    fn write_out(&self, commit: &Commit) -> Result<Searcher, StoreError> {
-        let mut slot = self.writer.lock().expect("a writer that panicked is not put back");
+    fn write_out(&self, slot: &mut Option<IndexWriter>, commit: &Commit) -> Result<Searcher, StoreError> {
         let mut writer = match slot.take() {
             Some(writer) => writer,
             None => self.index.writer_with_options(
@@ -300,10 +300,12 @@ impl SearchIndex {
         Ok(self.reader.searcher())
     }
 
-    /// Nothing is committed any more: its files are about to go.
-    fn discard(&self) {
+    /// Ends what writes its files, which are about to go: a commit or a merge under way would put some back.
+    async fn discard(&self) -> Result<(), StoreError> {
         self.pending().close();
         self.snapshot.send_modify(|_| {});
+        let writer = self.writer.lock().await.take();
+        beside(move || Ok(writer.map_or(Ok(()), IndexWriter::wait_merging_threads)?)).await
     }
 
     fn snapshot(&self) -> Snapshot {

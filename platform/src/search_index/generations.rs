@@ -192,7 +192,9 @@ impl Generations for SearchIndexes {
             let _changing = self.changing.lock().await;
             let index = self.members.get_to_drop(number)?;
             self.change(|members| drop(members.remove(&number)))?;
-            index.discard();
+            if let Err(error) = index.discard().await {
+                tracing::warn!(%error, "a search index that is dropped ended badly");
+            }
             std::fs::remove_dir_all(self.path.join(number.to_string())).map_err(|source| self.io(source))
         }
         .boxed()

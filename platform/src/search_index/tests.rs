@@ -577,7 +577,7 @@ async fn rows_that_could_not_be_committed_are_committed_later() {
     let mut shelf = Shelf::of(&ENGLISH[..1]).await;
     let index = shelf.directory.path().join("index");
     let away = shelf.directory.path().join("away");
-    *shelf.index.writer.lock().unwrap() = None;
+    *shelf.index.writer.lock().await = None;
     std::fs::rename(&index, &away).unwrap();
     assert!(shelf.index.write(&change(1, 2, [book(2, "Dune", "F")])).await.unwrap());
     assert!(shelf.index.commit().await.is_err());
@@ -721,4 +721,38 @@ async fn another_generation_is_built_beside_the_searched_one_and_takes_its_place
     drop(indexes);
     assert_eq!(opened().position(), Position(0), "without its file, the view begins anew");
     assert!(!path.join("2").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_generation_is_dropped_while_it_is_written() {
+    use crate::view_store::Generations;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("search");
+    let indexes = Arc::new(SearchIndexes::open(&path, &SHELF, source(100)).unwrap());
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
+    for millis in 0..60 {
+        let dropped = indexes.begin().await.unwrap();
+        let number = dropped.number;
+        let directory = path.join(number.to_string());
+        let writing = {
+            let indexes = Arc::clone(&indexes);
+            tokio::spawn(async move {
+                for position in 1.. {
+                    fill(&dropped, position, [book(1, "Emma", "Jane Austen")]).await;
+                    if indexes.freeze(number).await.is_err() {
+                        break;
+                    }
+                }
+            })
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        indexes.drop_generation(number).await.unwrap();
+        writing.abort();
+        assert!(!directory.exists());
+    }
+    stop.cancel();
+    keeping.await.unwrap();
+    let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "the live one, and what says so: {names:?}");
 }
