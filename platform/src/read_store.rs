@@ -114,6 +114,13 @@ impl Shared {
             self.changes[slot(object)].fetch_max(position.0, Ordering::SeqCst);
         }
     }
+
+    /// Whatever was read before may have changed.
+    fn all_changed(&self, position: Position) {
+        for change in &self.changes {
+            change.fetch_max(position.0, Ordering::SeqCst);
+        }
+    }
 }
 
 impl ReadStore {

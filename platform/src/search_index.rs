@@ -66,7 +66,8 @@ pub struct SearchIndex {
     index: Index,
     reader: IndexReader,
     log: LogId,
-    /// None after a failure: the next commit opens another one. Whoever holds it is the only one that writes files.
+    /// None after a failure: the next commit opens another one. While it is held, no files are written, and searches see
+    /// nothing else.
     writer: Arc<tokio::sync::Mutex<Option<IndexWriter>>>,
     pending: Mutex<Pending>,
     /// Told when there may be something to commit.
@@ -80,6 +81,8 @@ pub struct SearchIndex {
 struct Snapshot {
     searcher: Searcher,
     checkpoints: Vec<Checkpoint>,
+    /// Why nothing newer could be committed.
+    failure: Option<String>,
 }
 
 /// What a commit says of itself.
@@ -177,7 +180,7 @@ impl SearchIndex {
         pending: Pending,
     ) -> Result<Self, StoreError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let snapshot = Snapshot { searcher: reader.searcher(), checkpoints: pending.checkpoints() };
+        let snapshot = Snapshot { searcher: reader.searcher(), checkpoints: pending.checkpoints(), failure: None };
         Ok(Self {
             live: AtomicBool::new(true),
             layout,
@@ -250,15 +253,17 @@ impl SearchIndex {
         let Some(commit) = self.pending().begin() else { return Ok(()) };
         let began_at = Instant::now();
         let (index, of) = (Arc::clone(self), commit.clone());
-        match beside(move || index.write_out(&mut writer, &of)).await {
-            Ok(searcher) => {
-                self.snapshot.send_replace(Snapshot { searcher, checkpoints: commit.checkpoints });
+        match beside(move || Ok((index.write_out(&mut writer, &of)?, writer))).await {
+            // The writer is held until searches see what it wrote.
+            Ok((searcher, _writer)) => {
+                self.snapshot.send_replace(Snapshot { searcher, checkpoints: commit.checkpoints, failure: None });
                 self.pending().end(began_at);
                 metrics::counter!("search_commits_total").increment(1);
                 Ok(())
             }
             Err(error) => {
                 self.pending().take_back();
+                self.snapshot.send_modify(|snapshot| snapshot.failure = Some(error.to_string()));
                 Err(error)
             }
         }
@@ -276,6 +281,17 @@ impl SearchIndex {
                     .build(),
             )?,
         };
+        if let Err(error) = self.write_with(&mut writer, commit) {
+            // Its merges write files of the directory, in which another writer begins, or which is removed.
+            let _ = writer.wait_merging_threads();
+            return Err(error);
+        }
+        *slot = Some(writer);
+        self.reader.reload()?;
+        Ok(self.reader.searcher())
+    }
+
+    fn write_with(&self, writer: &mut IndexWriter, commit: &Commit) -> Result<(), StoreError> {
         for (key, row) in commit.rows.iter() {
             writer.delete_term(self.fields.key_term(key));
             if let Some(row) = row {
@@ -295,9 +311,7 @@ impl SearchIndex {
         let mut prepared = writer.prepare_commit()?;
         prepared.set_payload(&serde_json::to_string(&payload)?);
         prepared.commit()?;
-        *slot = Some(writer);
-        self.reader.reload()?;
-        Ok(self.reader.searcher())
+        Ok(())
     }
 
     /// Ends what writes its files, which are about to go: a commit or a merge under way would put some back.
@@ -320,6 +334,10 @@ impl SearchIndex {
 impl Snapshot {
     fn position(&self) -> Position {
         view_store::position(&self.checkpoints)
+    }
+
+    fn can_be_written(&self) -> Result<(), StoreError> {
+        self.failure.clone().map_or(Ok(()), |reason| Err(StoreError::NotWritten(reason)))
     }
 
     /// The row with a key, as it was committed.
@@ -398,6 +416,7 @@ impl ViewStore for SearchIndex {
             while self.pending().is_full() {
                 self.news.notify_one();
                 commits.changed().await.expect("the index, which is borrowed, holds the sender");
+                commits.borrow().can_be_written()?;
             }
             let upserts = change.upserts.iter().map(|row| (self.layout.key_of(row).to_owned(), Some(row.clone())));
             let deletes = change.deletes.iter().filter_map(|key| Some((key.first()?.as_str()?.to_owned(), None)));

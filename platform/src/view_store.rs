@@ -29,6 +29,9 @@ pub enum StoreError {
     /// The search index could not.
     #[error("the search index does not answer: {0}")]
     Index(#[from] tantivy::TantivyError),
+    /// What the search index has taken could not be committed.
+    #[error("the search index cannot be written: {0}")]
+    NotWritten(String),
     /// A row is not what its type says.
     #[error("a row cannot be read: {0}")]
     Row(#[from] serde_json::Error),
@@ -187,7 +190,7 @@ pub trait ViewStore: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// It is being filled.
+    /// It is being filled, or left by one who filled it.
     Building,
     /// It is complete, and can be switched to.
     Built,
@@ -250,7 +253,12 @@ pub trait Generations: Send + Sync {
     /// Notes what a generation is for, other than that readers see it: that is for [`Generations::switch`].
     fn mark(&self, number: u32, stage: Stage) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Has readers see another generation from one moment to the next, unless that is behind.
+    /// Keeps those that feed a complete generation away from it, until it is marked again or switched to. The next start
+    /// knows nothing of it.
+    fn hold(&self, number: u32) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Has readers see another generation from one moment to the next, unless that is behind. The one before is kept, and
+    /// one that was kept so far is dropped with the next start, if nobody drops it before.
     fn switch(&self, number: u32) -> BoxFuture<'_, Result<Switch, StoreError>>;
 
     /// Removes a generation that is not the live one.

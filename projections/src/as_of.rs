@@ -7,6 +7,7 @@ use platform::event_log::{LogError, LogId, Position, RecordedEvent};
 use platform::view_store::memory::MemoryStore;
 use platform::view_store::{Key, SetAside, ViewStore};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 #[cfg(test)]
@@ -37,16 +38,21 @@ pub async fn rows(
     let mut worker = Worker::open(view, Arc::clone(&store) as _).await?;
     let is_of = |key: &Key| key.first().and_then(Value::as_str) == Some(object);
     let (mut at, mut taken) = (Position(0), Position(0));
+    let mut streams = BTreeSet::new();
     while at < position {
         let limit = usize::try_from(position.0 - at.0).unwrap_or(PAGE).min(PAGE);
         let page = read(at, limit).await?;
         let Some(last) = page.last() else { break };
         at = last.position;
-        // An event that cannot be read may be about any object.
         let mut deliveries = Vec::new();
         for event in page.into_iter().filter(|event| view.takes(event)) {
             let keys = view.keys(&event, 0);
-            if keys.iter().any(is_of) || (keys.is_empty() && event.stream.as_str().contains(object)) {
+            let is_about = keys.iter().any(is_of) || event.stream.as_str().contains(object);
+            if is_about {
+                streams.insert(event.stream.as_str().to_owned());
+            }
+            // An event that cannot be read sets its stream aside, whatever else that is about.
+            if is_about || keys.is_empty() {
                 let after = std::mem::replace(&mut taken, event.position);
                 let position = event.position;
                 deliveries.push(Delivery { log, partition: 0, after, position, event: Some(event) });
@@ -55,5 +61,7 @@ pub async fn rows(
         worker.take(deliveries).await?;
     }
     let rows = store.rows().into_iter().filter(|(key, _)| is_of(key)).collect();
-    Ok(AsOf { rows, set_aside: store.set_aside() })
+    let mut set_aside = store.set_aside();
+    set_aside.parked.retain(|stream, _| streams.contains(stream));
+    Ok(AsOf { rows, set_aside })
 }

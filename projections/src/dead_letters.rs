@@ -65,6 +65,7 @@ pub async fn take_up(
     stream: &str,
     remedy: Remedy,
 ) -> Result<Outcome, WorkerError> {
+    let mut first = None;
     for _ in 0..ATTEMPTS {
         // In this order: if somebody else takes the stream up meanwhile, the checkpoint is no longer the one that was read.
         let checkpoints = store.checkpoints().await?;
@@ -73,6 +74,10 @@ pub async fn take_up(
         let Some(from) = checkpoints.into_iter().find(|checkpoint| checkpoint.partition == parked.partition) else {
             return Ok(Outcome::NotParked);
         };
+        // Somebody else took the stream up as far as another event: that is not the one to be left out.
+        if remedy == Remedy::Skip && *first.get_or_insert(parked.revision) != parked.revision {
+            return Ok(Outcome::Parked(parked));
+        }
         let mut change = Change { taken_up: vec![stream.to_owned()], ..Change::of(from.clone(), from.position) };
         if remedy == Remedy::Skip {
             let Parked { stream, revision, position, reason, .. } = parked.clone();

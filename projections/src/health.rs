@@ -119,7 +119,10 @@ impl Health {
             return;
         };
         for (view, generations) in &self.views {
-            let Ok(checkpoints) = generations.live_generation().store.checkpoints().await else { continue };
+            let live = generations.live_generation().store;
+            metrics::gauge!("projection_parked_streams", "view" => view.name())
+                .set(live.set_aside().parked.len() as f64);
+            let Ok(checkpoints) = live.checkpoints().await else { continue };
             let position = view_store::position(&checkpoints);
             let applied = Tally::of(&checkpoints).events as f64;
             metrics::gauge!("projection_events_applied", "view" => view.name()).set(applied);

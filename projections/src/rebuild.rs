@@ -13,6 +13,7 @@ use platform::view_store::{self, Generation, Generations, Key, Stage, Switch, Vi
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The live generation moves on while the new one is filled: when that is no more than so many events behind, the rest is
@@ -21,6 +22,10 @@ const CLOSE: u64 = 2_000;
 
 /// How often a switch is tried because the live generation moved ahead meanwhile.
 const ATTEMPTS: usize = 100;
+
+/// How long somebody may leave unread what is told: a comparison holds rows as they were, and all that is written
+/// meanwhile is kept beside them.
+const UNHEARD: Duration = Duration::from_mins(5);
 
 /// What to do once both generations are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +155,7 @@ pub enum RebuildError {
         number: u32,
     },
     /// Nobody listens any more.
-    #[error("the rebuild was broken off")]
+    #[error("the rebuild was broken off: nobody reads what it tells")]
     BrokenOff,
 }
 
@@ -206,7 +211,7 @@ impl Rebuild {
             return Err(RebuildError::Live { view: self.view.name(), number });
         }
         // Nobody else is to feed it while both are compared at one position.
-        self.generations.mark(number, Stage::Building).await?;
+        self.generations.hold(number).await?;
         let judged = self.judge(&other, other.stage, then).await;
         // What failed after the switch does not undo it.
         if judged.is_err() && self.generations.live_generation().number != number {
@@ -251,6 +256,15 @@ impl Rebuild {
     /// Compares a generation with the live one, both as of one position.
     async fn compare(&self, other: &Generation) -> Result<Comparison, RebuildError> {
         let live = self.generations.live_generation();
+        // Where no server runs, nobody has fed it.
+        match self.fill(&live.store, self.log.head().await?).await {
+            Err(RebuildError::BrokenOff) => return Err(RebuildError::BrokenOff),
+            Err(error) => {
+                let view = self.view.name();
+                tracing::warn!(view, %error, "the live generation does not go on: it is compared as it is");
+            }
+            Ok(()) => {}
+        }
         for _ in 0..ATTEMPTS {
             let mut frozen_live = self.generations.freeze(live.number).await?;
             self.fill(&other.store, view_store::position(&frozen_live.checkpoints())).await?;
@@ -276,7 +290,10 @@ impl Rebuild {
             let position = view_store::position(&self.generations.freeze(other.number).await?.checkpoints()).0;
             if self.generations.switch(other.number).await? == Switch::Done {
                 for older in older.iter().filter(|older| older.number != other.number) {
-                    self.generations.drop_generation(older.number).await?;
+                    if let Err(error) = self.generations.drop_generation(older.number).await {
+                        let (view, number) = (self.view.name(), older.number);
+                        tracing::warn!(view, number, %error, "a generation that is not kept any more could not be dropped");
+                    }
                 }
                 // It is done, whether anybody listens or not.
                 let _ = self.tell(Progress::Switched { from, to: other.number, position }).await;
@@ -307,6 +324,10 @@ impl Rebuild {
     }
 
     async fn tell(&self, progress: Progress) -> Result<(), RebuildError> {
-        self.tell.send(progress).await.map_err(|_| RebuildError::BrokenOff)
+        tell(&self.tell, progress).await
     }
+}
+
+async fn tell(listener: &mpsc::Sender<Progress>, progress: Progress) -> Result<(), RebuildError> {
+    listener.send_timeout(progress, UNHEARD).await.map_err(|_| RebuildError::BrokenOff)
 }

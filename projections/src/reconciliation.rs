@@ -80,8 +80,8 @@ impl Reconciliation {
             account.ask().await?;
         }
         let behind = self.accounts.iter().filter(|account| account.position < account.to);
-        let mut at = behind.map(|account| account.position).min().unwrap_or_default();
         let to = self.accounts.iter().map(|account| account.to).max().unwrap_or_default();
+        let mut at = behind.map(|account| account.position).min().unwrap_or(to);
         let began_at = Instant::now();
         let mut read = 0;
         while at < to {

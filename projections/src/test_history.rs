@@ -36,7 +36,7 @@ use uuid::Uuid;
 pub const ISBNS: [&str; 5] = ["9780306406157", "9780140328721", "9780439023481", "9781491950357", "9780262033848"];
 
 /// How long a condition may take to come true.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A log that is filled by deciding commands, as the dispatcher does it, without its haste.
 pub struct History {

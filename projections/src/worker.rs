@@ -62,7 +62,6 @@ impl Worker {
 
     /// Takes what comes until it is stopped.
     pub async fn run(mut self, mut bus: Box<dyn Bus>, stop: CancellationToken) -> Result<(), WorkerError> {
-        self.tell_parked();
         while let Some(deliveries) = stop.run_until_cancelled(bus.next(BATCH)).await {
             self.take(deliveries?).await?;
         }
@@ -139,7 +138,6 @@ impl Worker {
             metrics::counter!("projection_events_total", "view" => view).increment(fitting.len() as u64);
             metrics::counter!("projection_commits_total", "view" => view).increment(1);
         }
-        self.tell_parked();
         Ok(())
     }
 
@@ -156,13 +154,6 @@ impl Worker {
         }
         self.set_aside = self.store.set_aside();
         Ok(())
-    }
-
-    fn tell_parked(&self) {
-        if self.store.is_live() {
-            let streams = self.set_aside.parked.len();
-            metrics::gauge!("projection_parked_streams", "view" => self.view.name()).set(streams as f64);
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::routes::{QueryApi, page, unavailable};
 use axum::extract::State;
 use axum::response::Response;
 use domain::money::Currency;
-use platform::search_index::{Counts, Filter, Found, Order, Place, Request, SearchIndex, TEXT_CHARS};
+use platform::search_index::{Counts, Filter, Found, Order, Place, Request, SearchIndex, SearchIndexes, TEXT_CHARS};
 use platform::view_store::StoreError;
 use schemas::api::search::{Facet, Facets, Hit, SearchPage, Suggestion, Suggestions};
 use schemas::http::{MinPosition, Params};
@@ -77,7 +77,7 @@ pub(crate) async fn search(
     api.reach_search(min_position).await?;
     let found = {
         let (asked, text) = (asked.clone(), query.q.clone());
-        on_index(&api.search.live(), move |index| index.search(&asked.request(&text))).await?
+        on_index(&api.search, move |index| index.search(&asked.request(&text))).await?
     };
     if asked.compares_prices() && found.counts[2].len() > 1 {
         let currencies: Vec<_> = found.counts[2].iter().map(|(currency, _)| currency.as_str()).collect();
@@ -231,18 +231,18 @@ pub(crate) async fn suggestions(
 ) -> Result<Response, Problem> {
     api.reach_search(min_position).await?;
     let offered = [(field::TITLE, field::WHOLE_TITLE), (field::AUTHORS, field::AUTHOR)];
-    let (position, texts) = on_index(&api.search.live(), move |index| index.suggest(&q, &offered, SUGGESTIONS)).await?;
+    let (position, texts) = on_index(&api.search, move |index| index.suggest(&q, &offered, SUGGESTIONS)).await?;
     let items = texts.into_iter().map(|text| Suggestion { text }).collect();
     Ok(page(Suggestions { items }, None, position))
 }
 
 /// A search computes and reads files: not where other requests wait.
 async fn on_index<T: Send + 'static>(
-    index: &Arc<SearchIndex>,
-    search: impl FnOnce(&SearchIndex) -> Result<T, StoreError> + Send + 'static,
+    indexes: &Arc<SearchIndexes>,
+    search: impl Fn(&SearchIndex) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let index = Arc::clone(index);
-    match tokio::task::spawn_blocking(move || search(&index)).await {
+    let indexes = Arc::clone(indexes);
+    match tokio::task::spawn_blocking(move || indexes.read(search)).await {
         Ok(found) => found.map_err(unavailable),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }

@@ -75,9 +75,11 @@ impl TableGeneration {
     /// Remembers which objects change, if readers see this generation.
     fn note(&self, change: &Change) {
         if self.is_live() {
+            // What is taken up changes rows at a position that readers have seen already.
+            let at = Position(change.to.0 + u64::from(!change.taken_up.is_empty()));
             let changed_keys = change.upserts.iter().map(|row| &row[self.statements.object]);
             for object in changed_keys.chain(change.deletes.iter().filter_map(|key| key.first())) {
-                self.shared.changed(object, change.to);
+                self.shared.changed(object, at);
             }
         }
     }

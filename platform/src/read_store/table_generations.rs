@@ -128,9 +128,15 @@ impl TableGenerations {
             return Ok(Switch::Behind);
         }
         show(&mut transaction, &self.shared, number).await?;
+        sqlx::query("UPDATE generations SET stage = 'building' WHERE view = ? AND stage = 'kept'")
+            .bind(self.shared.table.name)
+            .execute(&mut *transaction)
+            .await?;
         set_stage(&mut transaction, &self.shared, from.number, Stage::Kept).await?;
         set_stage(&mut transaction, &self.shared, number, Stage::Live).await?;
-        // Before the commit: what was read of the other generation must not be taken for this one's.
+        // Before the commit: what was read of the other generation must not be taken for this one's, nor what was read of
+        // this one before the other was live: changes of a generation that is not live are not noted.
+        self.shared.all_changed(view_store::position(&other));
         self.shared.live.store(number, Ordering::SeqCst);
         if let Err(error) = transaction.commit().await {
             self.shared.live.store(from.number, Ordering::SeqCst);
@@ -162,6 +168,14 @@ impl Generations for TableGenerations {
             set_stage(&mut writer, &self.shared, number, stage).await?;
             self.change(|members| drop(members.insert(number, (stage, generation))));
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn hold(&self, number: u32) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let _writer = self.file.writer.lock().await;
+            self.members.hold(number)
         }
         .boxed()
     }

@@ -128,6 +128,11 @@ async fn a_change_is_known_before_it_is_visible() {
     fails.from.position = Position(1);
     assert!(!live(&store).write(&fails).await.unwrap());
     assert!(store.last_change("counters", "a") >= Position(11));
+    // A stream that is taken up changes rows at a position at which they have been read.
+    let taken_up = vec!["s".to_owned()];
+    let takes_up = Change { taken_up, ..change(&store, 0, 11, &[counter("a", 1, 2)]).await };
+    assert!(live(&store).write(&takes_up).await.unwrap());
+    assert_eq!(store.last_change("counters", "a"), Position(12));
 }
 
 fn parked(position: u64) -> Parked {
@@ -206,6 +211,42 @@ async fn a_generation_is_built_beside_the_live_one_and_switched_to_once_it_is_no
     of_view.drop_generation(1).await.unwrap();
     assert!(matches!(of_view.switch(1).await, Err(StoreError::NoGeneration { number: 1, .. })));
     assert_eq!(of_view.begin().await.unwrap().number, 3);
+}
+
+#[tokio::test]
+async fn whatever_was_read_before_a_switch_may_have_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = opened(&directory, log(1), 0, 1).await;
+    let of_view = store.generations("counters");
+    let second = of_view.begin().await.unwrap();
+    let fills = change_of(second.store.as_ref(), 0, 5, &[counter("a", 1, 1)]).await;
+    assert!(second.store.write(&fills).await.unwrap());
+    assert_eq!(store.last_change("counters", "a"), Position(0), "readers do not see it");
+    assert_eq!(of_view.switch(2).await.unwrap(), Switch::Done);
+    assert_eq!(store.last_change("counters", "a"), Position(5));
+}
+
+#[tokio::test]
+async fn a_complete_generation_survives_its_being_held_and_one_that_is_kept_no_longer_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let stages = |store: &ReadStore| -> Vec<_> { generations(store).iter().map(|it| (it.number, it.stage)).collect() };
+    let store = opened(&directory, log(1), 10, 1).await;
+    let of_view = store.generations("counters");
+    for number in [2, 3] {
+        of_view.begin().await.unwrap();
+        of_view.mark(number, Stage::Built).await.unwrap();
+    }
+    assert_eq!(of_view.switch(2).await.unwrap(), Switch::Done);
+    of_view.hold(3).await.unwrap();
+    assert_eq!(stages(&store), [(1, Stage::Kept), (2, Stage::Live), (3, Stage::Building)]);
+    drop((of_view, store));
+    let store = opened(&directory, log(1), 10, 1).await;
+    assert_eq!(stages(&store), [(1, Stage::Kept), (2, Stage::Live), (3, Stage::Built)]);
+    assert_eq!(store.generations("counters").switch(3).await.unwrap(), Switch::Done);
+    assert_eq!(stages(&store), [(1, Stage::Building), (2, Stage::Kept), (3, Stage::Live)]);
+    drop(store);
+    let store = opened(&directory, log(1), 10, 1).await;
+    assert_eq!(stages(&store), [(2, Stage::Kept), (3, Stage::Live)]);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The rows of an index as one commit left them.
 
-use super::{Fields, SearchIndex, Snapshot, beside};
+use super::{Fields, SearchIndex, Snapshot, Waiting, beside};
 use crate::bus::Checkpoint;
 use crate::view_store::{self, Frozen, Key, StoreError};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -15,19 +15,23 @@ pub(super) struct FrozenIndex {
 }
 
 impl SearchIndex {
-    /// What is taken now, as soon as it is committed.
-    pub(super) async fn freeze(&self) -> FrozenIndex {
+    /// What is taken now, as soon as it is committed, if it can be.
+    pub(super) async fn freeze(&self) -> Result<FrozenIndex, StoreError> {
         let taken = self.pending().checkpoints();
-        self.wait_for(view_store::position(&taken)).await;
+        let _waiting = Waiting::at(self, view_store::position(&taken));
+        let mut snapshots = self.snapshot.subscribe();
+        self.news.notify_one();
         // A stream that was taken up again changes rows without moving the position.
         let reached =
             |at: &Checkpoint, taken: &Checkpoint| at.position >= taken.position && at.amended >= taken.amended;
-        let mut snapshots = self.snapshot.subscribe();
-        let committed = snapshots
-            .wait_for(|snapshot| snapshot.checkpoints.iter().zip(&taken).all(|(at, taken)| reached(at, taken)))
-            .await;
+        let all_reached =
+            |snapshot: &Snapshot| snapshot.checkpoints.iter().zip(&taken).all(|(at, taken)| reached(at, taken));
+        let committed = snapshots.wait_for(|snapshot| all_reached(snapshot) || snapshot.failure.is_some()).await;
         let snapshot = committed.expect("the index, which is borrowed, holds the sender").clone();
-        FrozenIndex { snapshot, fields: self.fields.clone() }
+        if !all_reached(&snapshot) {
+            snapshot.can_be_written()?;
+        }
+        Ok(FrozenIndex { snapshot, fields: self.fields.clone() })
     }
 }
 

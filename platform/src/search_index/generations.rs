@@ -71,9 +71,32 @@ impl SearchIndexes {
         self.live().position()
     }
 
+    /// Reads the one that is searched. Once it is not any more, what it goes on to is no longer shown: the other one may not
+    /// be as far yet, and readers would go back in time.
+    pub fn read<T>(&self, read: impl Fn(&SearchIndex) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        loop {
+            let index = self.live();
+            let found = read(&index)?;
+            if index.is_live() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Returns once searches are as far as `position`; as soon as the events are there, they are committed for it.
     pub async fn wait_for(&self, position: Position) -> Position {
-        self.live().wait_for(position).await
+        let mut all = self.members.subscribe();
+        loop {
+            all.mark_unchanged();
+            let index = self.live();
+            tokio::select! {
+                reached = index.wait_for(position) => if index.is_live() {
+                    return reached;
+                },
+                // Perhaps another one is searched now.
+                _ = all.changed() => {}
+            }
+        }
     }
 
     /// Commits what is to be committed in every generation, until it is stopped, and once more then.
@@ -173,10 +196,20 @@ impl Generations for SearchIndexes {
         .boxed()
     }
 
+    fn hold(&self, number: u32) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            let _changing = self.changing.lock().await;
+            self.members.hold(number)
+        }
+        .boxed()
+    }
+
     fn switch(&self, number: u32) -> BoxFuture<'_, Result<Switch, StoreError>> {
         async move {
             let _changing = self.changing.lock().await;
             let (live, other) = (self.live(), self.members.get(number)?);
+            // Until searches see the other one, they see nothing newer of this one.
+            let _still = live.writer.lock().await;
             // What is taken may be ahead of what is committed: searches see only the latter.
             if other.position() < live.position() {
                 return Ok(Switch::Behind);
@@ -201,7 +234,7 @@ impl Generations for SearchIndexes {
     }
 
     fn freeze(&self, number: u32) -> BoxFuture<'_, Result<Box<dyn Frozen>, StoreError>> {
-        async move { Ok(Box::new(self.members.get(number)?.freeze().await) as Box<dyn Frozen>) }.boxed()
+        async move { Ok(Box::new(self.members.get(number)?.freeze().await?) as Box<dyn Frozen>) }.boxed()
     }
 }
 

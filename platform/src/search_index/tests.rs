@@ -582,6 +582,7 @@ async fn rows_that_could_not_be_committed_are_committed_later() {
     assert!(shelf.index.write(&change(1, 2, [book(2, "Dune", "F")])).await.unwrap());
     assert!(shelf.index.commit().await.is_err());
     assert_eq!(shelf.index.load(&[&vec![json!("002")]]).await.unwrap().len(), 1, "still pending");
+    assert!(matches!(shelf.index.freeze().await, Err(StoreError::NotWritten(_))), "nobody waits in vain");
     std::fs::rename(&away, &index).unwrap();
     shelf.at = 2;
     shelf.put([book(3, "Emma", "J")]).await;
@@ -664,7 +665,7 @@ async fn long_questions_are_bounded() {
     ] {
         shelf.find(&text);
     }
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
 async fn fill(generation: &crate::view_store::Generation, to: u64, rows: impl IntoIterator<Item = Json>) {
@@ -711,9 +712,15 @@ async fn another_generation_is_built_beside_the_searched_one_and_takes_its_place
     drop((indexes, first, second, frozen));
 
     let indexes = opened();
-    let stages: Vec<_> = indexes.all().borrow().iter().map(|it| (it.number, it.stage)).collect();
-    assert_eq!(stages, [(1, Stage::Kept), (2, Stage::Live)]);
+    let stages =
+        |indexes: &SearchIndexes| -> Vec<_> { indexes.all().borrow().iter().map(|it| (it.number, it.stage)).collect() };
+    assert_eq!(stages(&indexes), [(1, Stage::Kept), (2, Stage::Live)]);
     assert_eq!(indexes.position(), Position(4));
+    indexes.hold(1).await.unwrap();
+    assert_eq!(stages(&indexes), [(1, Stage::Building), (2, Stage::Live)]);
+    drop(indexes);
+    let indexes = opened();
+    assert_eq!(stages(&indexes), [(1, Stage::Kept), (2, Stage::Live)], "the next start knows nothing of it");
     assert!(indexes.drop_generation(2).await.is_err());
     indexes.drop_generation(1).await.unwrap();
     assert!(!path.join("1").exists() && path.join("2").exists());
@@ -755,4 +762,120 @@ async fn a_generation_is_dropped_while_it_is_written() {
     keeping.await.unwrap();
     let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "the live one, and what says so: {names:?}");
+}
+
+/// Two generations go on side by side, and now one, now the other is searched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_see_what_they_wait_for_and_nothing_older_than_before_whichever_generation_is_live() {
+    use crate::view_store::{Generations, Stage};
+    let directory = tempfile::tempdir().unwrap();
+    let indexes = Arc::new(SearchIndexes::open(&directory.path().join("search"), &SHELF, source(1_000_000)).unwrap());
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
+    indexes.begin().await.unwrap();
+    indexes.mark(2, Stage::Built).await.unwrap();
+    let (both, feeding) = (indexes.all().borrow().clone(), stop.clone());
+    let feeding = tokio::spawn(async move {
+        for position in 1.. {
+            for generation in &both {
+                fill(generation, position, [book(1, "Emma", "Jane Austen")]).await;
+            }
+            if feeding.is_cancelled() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let reading: Vec<_> = [1, 3]
+        .map(|ahead| {
+            let (indexes, stop) = (Arc::clone(&indexes), stop.clone());
+            tokio::spawn(async move {
+                let mut last = Position(0);
+                while !stop.is_cancelled() {
+                    let wanted = Position(last.0 + ahead);
+                    indexes.wait_for(wanted).await;
+                    let position = indexes.read(|index| Ok(index.search(&request("emma"))?.position)).unwrap();
+                    assert!(position >= wanted, "{wanted:?} was waited for, {position:?} is shown");
+                    last = position;
+                }
+            })
+        })
+        .into();
+    let mut switched = 0;
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        let other = 3 - indexes.all().borrow().iter().find(|it| it.stage == Stage::Live).unwrap().number;
+        indexes.freeze(other).await.unwrap();
+        switched += u32::from(indexes.switch(other).await.unwrap() == crate::view_store::Switch::Done);
+    }
+    assert!(switched > 3, "{switched}");
+    stop.cancel();
+    feeding.await.unwrap();
+    for reading in reading {
+        reading.await.unwrap();
+    }
+    keeping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_or_reads_while_another_generation_goes_live_sees_that_one() {
+    use crate::view_store::{Generations, Stage, Switch};
+    let directory = tempfile::tempdir().unwrap();
+    let indexes = Arc::new(SearchIndexes::open(&directory.path().join("search"), &SHELF, source(1_000_000)).unwrap());
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
+    indexes.begin().await.unwrap();
+    indexes.mark(2, Stage::Built).await.unwrap();
+    let both = indexes.all().borrow().clone();
+    let to = async |number: u32, position| {
+        fill(&both[number as usize - 1], position, [book(1, "Emma", "Jane Austen")]).await;
+        indexes.freeze(number).await.unwrap();
+    };
+    for round in 1..10 {
+        let at = round * 10;
+        let (live, other) = if round % 2 == 1 { (1, 2) } else { (2, 1) };
+        to(live, at).await;
+        to(other, at + 1).await;
+        let waiting = indexes.wait_for(Position(at + 5));
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+
+        // What is being committed may still be seen before the other one is.
+        let committing = Arc::clone(&indexes.live().writer).lock_owned().await;
+        let switching = {
+            let indexes = Arc::clone(&indexes);
+            tokio::spawn(async move { indexes.switch(other).await.unwrap() })
+        };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!switching.is_finished());
+        drop(committing);
+        assert_eq!(switching.await.unwrap(), Switch::Done);
+
+        // Nobody searches that any more.
+        to(live, at + 5).await;
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        to(other, at + 6).await;
+        assert_eq!(waiting.await, Position(at + 6));
+
+        let mut read = std::cell::RefCell::new(Vec::new());
+        indexes
+            .read(|index| {
+                if read.borrow().is_empty() {
+                    let switched = async {
+                        to(live, at + 7).await;
+                        assert_eq!(indexes.switch(live).await.unwrap(), Switch::Done);
+                        assert_eq!(indexes.switch(other).await.unwrap(), Switch::Behind);
+                    };
+                    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(switched));
+                }
+                read.borrow_mut().push(index.position());
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(*read.get_mut(), [Position(at + 6), Position(at + 7)]);
+        to(other, at + 8).await;
+        assert_eq!(indexes.switch(other).await.unwrap(), Switch::Done);
+    }
+    stop.cancel();
+    keeping.await.unwrap();
 }

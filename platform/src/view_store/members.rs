@@ -52,6 +52,14 @@ impl<S: ViewStore + 'static> Members<S> {
         if store.is_live() { Err(StoreError::Live { view: self.view, number }) } else { Ok(store) }
     }
 
+    /// Nobody feeds it until its stage is set again.
+    pub(crate) fn hold(&self, number: u32) -> Result<(), StoreError> {
+        let (mut all, store) = (self.all(), self.get(number)?);
+        all.insert(number, (Stage::Building, store));
+        self.replace(all);
+        Ok(())
+    }
+
     /// A number for a new one.
     pub(crate) fn next_number(&self) -> u32 {
         self.last.fetch_add(1, Ordering::SeqCst) + 1
@@ -75,14 +83,14 @@ impl<S: ViewStore + 'static> Members<S> {
     }
 }
 
-/// Has `number` be the live one, and the one before it kept.
+/// Has `number` be the live one, and the one before it kept. What was kept so far is for nobody any more.
 pub(crate) fn make_live<S>(all: &mut ByNumber<S>, number: u32) {
     for (member, (stage, _)) in all.iter_mut() {
-        if *stage == Stage::Live {
-            *stage = Stage::Kept;
-        }
-        if *member == number {
-            *stage = Stage::Live;
+        *stage = match *stage {
+            _ if *member == number => Stage::Live,
+            Stage::Live => Stage::Kept,
+            Stage::Kept => Stage::Building,
+            other => other,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::test_history::{History, ISBNS, Stores, Viewed, book_id, book_stream, 
 use platform::event_log::EventLog;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 async fn rows_at(viewed: &Viewed, object: &str, position: u64) -> AsOf {
     let log = Arc::clone(&viewed.log);
@@ -77,6 +78,48 @@ async fn an_event_of_the_object_that_cannot_be_taken_is_told() {
             let found = rows_at(&viewed, &other, position).await;
             assert!(found.rows.len() == 1 && found.set_aside == SetAside::default(), "{found:?}");
         }
+    }
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_touches_the_object_and_cannot_be_taken_is_told() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/golden/log.v1.ndjson");
+    let events = std::fs::read_to_string(golden).unwrap();
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let mut history = History::new();
+    let mut revisions: BTreeMap<String, u64> = BTreeMap::new();
+    let mut sold: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in events {
+        let (stream, name) = (event["stream"].as_str().unwrap(), event["type"].as_str().unwrap());
+        let revision = revisions.entry(stream.to_owned()).or_default();
+        let version = event["version"].as_u64().unwrap().try_into().unwrap();
+        history.append(stream, name, version, event["data"].to_string().into_bytes(), *revision).await;
+        *revision += 1;
+        if name == "OrderPlaced" {
+            history.append(stream, name, 99, b"{}".to_vec(), *revision).await;
+            *revision += 1;
+            sold.insert(stream.to_owned(), Vec::new());
+        }
+        for copies in event["data"]["copies"].as_array().filter(|_| name == "OrderPaid").into_iter().flatten() {
+            sold.get_mut(stream).unwrap().push(copies["book_id"].as_str().unwrap().to_owned());
+        }
+    }
+    let stores = Stores::open(directory.path(), &history).await;
+    let [.., search] = stores.views(&history);
+    search.catch_up().await;
+    let (rows, parked) = (search.live_rows().await, search.live().set_aside().parked);
+    assert_eq!(parked.keys().collect::<Vec<_>>(), sold.keys().collect::<Vec<_>>());
+    for (key, row) in rows {
+        let book = key[0].as_str().unwrap();
+        let found = rows_at(&search, book, u64::MAX).await;
+        assert_eq!(found.rows, [(key.clone(), row)]);
+        let about_it: Vec<_> = sold.iter().filter(|(_, books)| books.iter().any(|id| id == book)).collect();
+        assert_eq!(
+            found.set_aside.parked.keys().collect::<Vec<_>>(),
+            about_it.iter().map(|it| it.0).collect::<Vec<_>>()
+        );
     }
     stores.close().await;
 }

@@ -216,7 +216,7 @@ async fn streams_that_are_taken_up_while_events_come_lose_nothing_and_double_not
         })
     };
     let both = futures_util::future::try_join(taking(1), taking(2));
-    tokio::time::timeout(Duration::from_secs(20), both).await.expect("both come to their end").unwrap();
+    tokio::time::timeout(Duration::from_mins(3), both).await.expect("both come to their end").unwrap();
     stop.cancel();
     let history = happening.await.unwrap();
     for ((older, mended), feeding) in views.iter().zip(feeding) {
@@ -235,10 +235,20 @@ async fn streams_that_are_taken_up_while_events_come_lose_nothing_and_double_not
     stores.close().await;
 }
 
-/// A generation in which somebody else takes up a stream at the moment when it is asked how far it is.
+/// A generation in which somebody else takes up a stream at the moment when it is asked how far it is, or written.
 struct Contested {
     store: Arc<dyn ViewStore>,
     somebody_else: Mutex<Option<BoxFuture<'static, ()>>>,
+    in_write: bool,
+}
+
+impl Contested {
+    async fn lets_somebody_else(&self) {
+        let first = self.somebody_else.lock().unwrap().take();
+        if let Some(first) = first {
+            first.await;
+        }
+    }
 }
 
 impl ViewStore for Contested {
@@ -247,10 +257,9 @@ impl ViewStore for Contested {
     }
 
     fn checkpoints(&self) -> BoxFuture<'_, Result<Vec<Checkpoint>, StoreError>> {
-        let first = self.somebody_else.lock().unwrap().take();
         async move {
-            if let Some(first) = first {
-                first.await;
+            if !self.in_write {
+                self.lets_somebody_else().await;
             }
             self.store.checkpoints().await
         }
@@ -266,8 +275,33 @@ impl ViewStore for Contested {
     }
 
     fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.store.write(change)
+        async move {
+            self.lets_somebody_else().await;
+            self.store.write(change).await
+        }
+        .boxed()
     }
+}
+
+#[tokio::test]
+async fn of_two_who_skip_an_event_at_once_neither_skips_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = some_thirteens().await;
+    let stores = Stores::open(directory.path(), &history).await;
+    for (older, _) in views(&stores, &history) {
+        older.catch_up().await;
+        let stream = book_stream(0);
+        let other = older.clone();
+        let first = async move { drop(take(&other, &book_stream(0), Remedy::Skip).await) }.boxed();
+        let contested = Contested { store: older.live(), somebody_else: Mutex::new(Some(first)), in_write: true };
+        let store = Arc::new(contested) as Arc<dyn ViewStore>;
+        let second = take_up(older.view, older.log.as_ref(), &store, &stream, Remedy::Skip).await.unwrap();
+        let SetAside { parked, skipped } = older.live().set_aside();
+        assert_eq!(second, Outcome::Parked(parked[&stream].clone()));
+        assert_eq!(skipped[&stream].len(), 1, "nobody has seen the second poison");
+        are_as_expected(&older).await;
+    }
+    stores.close().await;
 }
 
 #[tokio::test]
@@ -279,7 +313,7 @@ async fn of_two_who_take_up_a_stream_at_once_one_does() {
         older.catch_up().await;
         let other = mended.clone();
         let first = async move { drop(take(&other, &book_stream(0), Remedy::Retry).await) }.boxed();
-        let contested = Contested { store: mended.live(), somebody_else: Mutex::new(Some(first)) };
+        let contested = Contested { store: mended.live(), somebody_else: Mutex::new(Some(first)), in_write: false };
         let store = Arc::new(contested) as Arc<dyn ViewStore>;
         let second = take_up(mended.view, mended.log.as_ref(), &store, &book_stream(0), Remedy::Retry).await.unwrap();
         assert_eq!(second, Outcome::NotParked);

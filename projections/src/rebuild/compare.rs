@@ -1,6 +1,6 @@
 //! Two generations side by side, row by row in the order of their keys.
 
-use super::{Comparison, Difference, Progress, RebuildError};
+use super::{Comparison, Difference, Progress, RebuildError, tell};
 use platform::bus::Tally;
 use platform::view_store::{self, Frozen, Key, StoreError, compare_keys};
 use serde_json::Value;
@@ -42,7 +42,7 @@ impl<'a> Rows<'a> {
 pub(super) async fn compare(
     live: &mut dyn Frozen,
     rebuilt: &mut dyn Frozen,
-    tell: &mpsc::Sender<Progress>,
+    listener: &mpsc::Sender<Progress>,
 ) -> Result<Comparison, RebuildError> {
     let checkpoints = rebuilt.checkpoints();
     let (live_tally, rebuilt_tally) = (Tally::of(&live.checkpoints()), Tally::of(&checkpoints));
@@ -68,14 +68,10 @@ pub(super) async fn compare(
             comparison.differing += 1;
             let key = of_live.as_ref().or(of_rebuilt.as_ref()).map(|(key, _)| key.clone()).unwrap_or_default();
             let (live, rebuilt) = (of_live.map(|(_, row)| row), of_rebuilt.map(|(_, row)| row));
-            send(tell, Progress::Differs(Difference { key, live, rebuilt })).await?;
+            tell(listener, Progress::Differs(Difference { key, live, rebuilt })).await?;
         }
         if comparison.rows.is_multiple_of(PAGE as u64) {
-            send(tell, Progress::Comparing { rows: comparison.rows }).await?;
+            tell(listener, Progress::Comparing { rows: comparison.rows }).await?;
         }
     }
-}
-
-async fn send(tell: &mpsc::Sender<Progress>, progress: Progress) -> Result<(), RebuildError> {
-    tell.send(progress).await.map_err(|_| RebuildError::BrokenOff)
 }

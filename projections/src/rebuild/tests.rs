@@ -242,7 +242,7 @@ async fn what_an_earlier_rebuild_left_is_built_anew() {
         viewed.catch_up().await;
         for number in 2..5 {
             let (name, again) = (viewed.view.name(), rebuilt(&viewed, Then::Keep));
-            let again = tokio::time::timeout(Duration::from_secs(10), again).await;
+            let again = tokio::time::timeout(Duration::from_mins(2), again).await;
             assert!(again.unwrap_or_else(|_| panic!("the rebuild of `{name}` ends")).0.comparison.is_equal());
             assert_eq!(viewed.stages(), [(1, Stage::Live), (number, Stage::Built)], "no number is given twice");
         }

@@ -148,5 +148,7 @@ async fn the_log_is_read_at_the_pace_that_is_asked_for() {
         assert!(matches!(findings[..], [(_, finding)] if finding.consistent), "{findings:?}");
         let took = began_at.elapsed().as_secs_f64();
         assert!((took - seconds).abs() < 0.05, "{took} s instead of {seconds}");
+        reconciliation.round(Pace::EventsPerSecond(1)).await.unwrap();
+        assert_eq!(began_at.elapsed().as_secs_f64(), took, "what is counted is not read again");
     }
 }

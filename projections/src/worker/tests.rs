@@ -87,7 +87,7 @@ async fn build<V: View>(store: &Arc<ReadStore>, script: Script, head: Position) 
     let stop = CancellationToken::new();
     let worker = worker::<V>(store).await;
     let reached = async {
-        tokio::time::timeout(Duration::from_secs(20), store.wait_for(V::Row::NAME, head)).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(2), store.wait_for(V::Row::NAME, head)).await.unwrap();
         stop.cancel();
     };
     tokio::try_join!(worker.run(Box::new(script), stop.clone()), reached.map(Ok)).unwrap();
@@ -177,7 +177,7 @@ async fn builds_an_index_like_the_reference(events: &[RecordedEvent], script: Sc
     let worker = Worker::open(&Search, Arc::clone(&index) as Arc<dyn ViewStore>).await.unwrap();
     let keeping = tokio::spawn(Arc::clone(&index).keep(stop.clone()));
     let reached = async {
-        tokio::time::timeout(Duration::from_secs(20), index.wait_for(head)).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(2), index.wait_for(head)).await.unwrap();
         stop.cancel();
     };
     tokio::try_join!(worker.run(Box::new(script), stop.clone()), reached.map(Ok)).unwrap();

@@ -1,6 +1,7 @@
 //! A rebuild that nobody listens to any more, or whose process is gone.
 
 use super::*;
+use crate::test_history::until;
 use crate::worker::Worker;
 
 /// Does something with a rebuild whose listener goes away after so many messages.
@@ -17,7 +18,7 @@ async fn deserted<T>(viewed: &Viewed, after: usize, what: impl AsyncFnOnce(&Rebu
     // The listener first: what is told next finds nobody.
     let both = async { tokio::join!(biased; listening, what(&rebuild)) };
     let name = viewed.view.name();
-    let ended = tokio::time::timeout(Duration::from_secs(10), both).await;
+    let ended = tokio::time::timeout(Duration::from_mins(2), both).await;
     ended.unwrap_or_else(|_| panic!("the rebuild of `{name}` ends, whoever goes away after {after} messages")).1
 }
 
@@ -60,6 +61,32 @@ async fn a_switch_that_is_broken_off_is_done_or_not_done() {
         }
         assert_eq!(viewed.stages(), [(1, Stage::Kept), (2, Stage::Live)]);
         assert_eq!(viewed.live_rows().await, viewed.expected().await);
+    }
+    stores.close().await;
+}
+
+#[tokio::test]
+async fn a_generation_that_was_being_compared_in_a_crash_is_still_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let history = catalogue().await;
+    let stores = Stores::open(directory.path(), &history).await;
+    for viewed in stores.views(&history) {
+        viewed.catch_up().await;
+        rebuilt(&viewed, Then::Keep).await;
+        // Nobody listens, and the first message waits already.
+        let (tell, _told) = mpsc::channel(1);
+        tell.send(Progress::Comparing { rows: 0 }).await.unwrap();
+        let log = Arc::clone(&viewed.log) as Arc<dyn EventLog>;
+        let rebuild = Rebuild { view: viewed.view, generations: Arc::clone(&viewed.generations), log, tell };
+        tokio::select! {
+            () = until(async || viewed.stages() == [(1, Stage::Live), (2, Stage::Building)]) => {}
+            done = rebuild.switch(2, Then::Switch) => panic!("{done:?}"),
+        }
+    }
+    stores.close().await;
+    let stores = Stores::open(directory.path(), &history).await;
+    for viewed in stores.views(&history) {
+        assert_eq!(viewed.stages(), [(1, Stage::Live), (2, Stage::Built)]);
     }
     stores.close().await;
 }

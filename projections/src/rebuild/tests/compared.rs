@@ -83,7 +83,7 @@ async fn is_compared_as_plainly(live: &BTreeMap<i64, Value>, rebuilt: &BTreeMap<
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 proptest! {

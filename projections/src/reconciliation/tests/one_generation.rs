@@ -56,6 +56,10 @@ impl Generations for OneGeneration {
         unreachable!("there is one")
     }
 
+    fn hold(&self, _: u32) -> BoxFuture<'_, Result<(), StoreError>> {
+        unreachable!("there is one")
+    }
+
     fn switch(&self, _: u32) -> BoxFuture<'_, Result<Switch, StoreError>> {
         unreachable!("there is one")
     }
