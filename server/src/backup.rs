@@ -8,6 +8,7 @@ use crate::cli::{Global, say};
 use crate::log::output::pairs;
 use crate::log::verify;
 use crate::settings::Settings;
+use crate::stores::needs_vault;
 use anyhow::{Context, bail};
 use manifest::Manifest;
 use options::BackupOptions;
@@ -74,7 +75,8 @@ async fn copy_stores(log: &SqliteLogReader, source: &Layout, copy: &Layout) -> a
     log.copy(&copy.log()).await.context("the log cannot be copied")?;
     protect(&copy.log())?;
     let mut names = vec![name_in(copy, &copy.log())?];
-    // A log that was only imported has no customers yet.
+    needs_vault(source, log.head().await?)?;
+    // The first start of all may not have come to it yet.
     if source.vault().exists() {
         vault::sqlite::copy(&source.vault(), &copy.vault()).await.context("the vault cannot be copied")?;
         protect(&copy.vault())?;

@@ -15,6 +15,7 @@ pub mod role;
 pub mod sandbox;
 pub mod serve;
 pub mod settings;
+pub mod stores;
 pub mod token;
 pub mod tools;
 pub mod views;

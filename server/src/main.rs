@@ -7,6 +7,8 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    // What is written holds secrets, orders and customers, whatever directory it is written in.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let done = match cli.command {
         Command::Serve(options) => server::serve::run(&cli.global, options).await,
         Command::Token(options) => server::token::run(&cli.global, &options),

@@ -5,7 +5,7 @@ use crate::sandbox::Sandbox;
 use crate::settings::{Hidden, Settings};
 use crate::tools::Workshop;
 use crate::views::Views;
-use crate::{admin, log, openapi};
+use crate::{admin, log, openapi, stores};
 use anyhow::Context;
 use axum::Router;
 use command_side::commands::Commands;
@@ -13,14 +13,12 @@ use command_side::dispatcher::Dispatcher;
 use command_side::routes::CommandApi;
 use gateway::front_door::{FrontDoor, guard};
 use platform::data_directory::{DataDirectory, Layout};
-use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, LogError};
 use platform::identity::signing_key::SigningKey;
 use platform::seam::Seam;
 use platform::snapshot_store::SnapshotStore;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
-use platform::vault::sqlite::SqliteVault;
 use platform::webhook::Secret;
 use projections::health::Health;
 use query_api::routes::QueryApi;
@@ -34,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub struct CommandRole {
     /// What the commands leave.
     pub log: Arc<dyn EventLog>,
+    /// Who customers are.
+    pub vault: Arc<dyn Vault>,
     /// Where they go.
     pub commands: Arc<dyn Commands>,
     deciding: JoinHandle<Result<(), LogError>>,
@@ -43,12 +43,12 @@ pub struct CommandRole {
 impl CommandRole {
     /// Opens the log of a data directory and starts its dispatcher.
     pub async fn start(settings: &Settings, directory: &DataDirectory, seam: &Seam) -> anyhow::Result<Self> {
-        let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&directory.layout().log(), seam).await?);
+        let (log, vault) = stores::open(directory, seam).await?;
         let snapshots = SnapshotStore::open(&directory.layout().snapshots(), log.id()).await?;
         let (stop, limits) = (CancellationToken::new(), settings.dispatcher());
         let (dispatcher, deciding) =
             Dispatcher::start_with_snapshots(Arc::clone(&log), snapshots, seam.clone(), limits, stop.clone());
-        Ok(Self { log, commands: Arc::new(dispatcher), deciding, stop })
+        Ok(Self { log, vault, commands: Arc::new(dispatcher), deciding, stop })
     }
 
     /// Returns when the log takes no more appends, with the reason.
@@ -103,7 +103,7 @@ impl Embedded {
         let command = CommandRole::start(settings, &directory, &seam).await?;
         let head = command.log.head().await?;
         let views = Views::open(directory.layout(), command.log.as_ref()).await?;
-        let vault: Arc<dyn Vault> = Arc::new(SqliteVault::open(&directory.layout().vault(), command.log.id()).await?);
+        let vault = Arc::clone(&command.vault);
         let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
         let stop = CancellationToken::new();

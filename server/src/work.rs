@@ -2,14 +2,12 @@
 
 use crate::admin::client;
 use crate::settings::Settings;
+use crate::stores;
 use crate::tools::{Task, Told, Workshop};
 use crate::views::Views;
 use anyhow::bail;
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
-use platform::event_log::EventLog;
-use platform::event_log::sqlite::SqliteLog;
 use platform::seam::Seam;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,9 +24,9 @@ pub async fn perform(
         bail!("there is no event log in {}: name another directory with --data-dir", path.display());
     }
     match DataDirectory::open(&path) {
-        Ok(_directory) => {
+        Ok(directory) => {
             let seam = Seam::system();
-            let log: Arc<dyn EventLog> = Arc::new(SqliteLog::open(&layout.log(), &seam).await?);
+            let (log, _) = stores::open(&directory, &seam).await?;
             let views = Views::open(&layout, log.as_ref()).await?;
             let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
             views.keep(&mut keeping, &stop);

@@ -304,6 +304,7 @@ async fn a_damaged_log_is_not_backed_up() {
     let damaged = directory.path().join("damaged");
     std::fs::create_dir(&damaged).unwrap();
     std::fs::write(damaged.join("log.sqlite"), log).unwrap();
+    std::fs::copy(backup.join("vault.sqlite"), damaged.join("vault.sqlite")).unwrap();
     let target = directory.path().join("second");
     let error = refusal(&damaged, &["backup", target.to_str().unwrap()]);
     assert!(error.contains("damaged at position") && error.contains("stream order-"), "{error}");

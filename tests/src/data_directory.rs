@@ -1,9 +1,14 @@
 //! The data directory: one server's at a time, of a known format, and views that may be thrown away.
 
 use crate::colophon::{Colophon, isbn, run, said};
+use crate::log_tools::{files, refusal};
+use crate::shop::{self, Customer};
 use reqwest::Method;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn a_second_server_is_told_who_has_the_directory() {
@@ -120,4 +125,90 @@ async fn snapshots_may_be_lost() {
         assert_eq!(adjusted.json()["on_hand"], on_hand, "{damage}");
         directory = colophon.stop();
     }
+}
+
+/// What the files of a directory and below may be, for others than their owner.
+fn open_to_others(directory: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.metadata().unwrap().permissions().mode() & 0o077 != 0 {
+            open.push(path.display().to_string());
+        }
+        if path.is_dir() {
+            open.extend(open_to_others(&path));
+        }
+    }
+    open
+}
+
+#[tokio::test]
+async fn what_is_written_is_for_its_owner_only_in_a_directory_that_is_for_all() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let data = directory.path().join("data");
+    std::fs::DirBuilder::new().mode(0o755).create(&data).unwrap();
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    colophon.register(&isbn(1)).await;
+    colophon.get_at("/v1/search?q=title", 1).await;
+    assert!(data.join("vault.sqlite").exists() && data.join("search/1/meta.json").exists());
+    assert_eq!(open_to_others(&data), Vec::<String>::new());
+    assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o755, "whose it is, is not ours to say");
+}
+
+/// A directory with an order in its log, after a server was stopped on it.
+async fn stopped_shop() -> Arc<TempDir> {
+    let colophon = shop::open("900").await;
+    let ann = Customer::new(&colophon, "ann");
+    let book = shop::stocked(&colophon, &isbn(1), 100, 10).await;
+    ann.held(&colophon, "a", &book, 2).await;
+    colophon.stop()
+}
+
+#[tokio::test]
+async fn a_log_or_vault_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let directory = stopped_shop().await;
+    let data = directory.path().join("data");
+    let backup = directory.path().join("backup");
+    for (store, named) in [("log.sqlite", "event log"), ("vault.sqlite", "vault")] {
+        let (path, kept) = (data.join(store), directory.path().join(store));
+        let beside = |suffix: &str| data.join(format!("{store}{suffix}"));
+        // A copy of a file that SQLite has closed is all of it.
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::rename(beside(suffix), directory.path().join(format!("{store}{suffix}")));
+        }
+        std::fs::rename(&path, &kept).unwrap();
+        for empty in [false, true] {
+            if empty {
+                std::fs::write(&path, "").unwrap();
+            }
+            // Who tried last is in the lock.
+            let data_files = || {
+                let mut files = files(&data);
+                files.remove(data.join("lock").to_str().unwrap());
+                files
+            };
+            let before = data_files();
+            let stock = directory.path().join("stock.csv");
+            std::fs::write(&stock, "isbn,on_hand,price\n9780306406157,1,1.00\n").unwrap();
+            for command in [
+                &["dead-letters", "list"][..],
+                &["replay", "list"],
+                &["import", "stock", stock.to_str().unwrap()],
+                &["backup", backup.to_str().unwrap()],
+                &["serve", "--listen", "127.0.0.1:0"],
+            ] {
+                let refused = refusal(&data, command);
+                assert!(refused.contains(named) || refused.contains("is not an event log"), "{command:?}: {refused}");
+                assert_eq!(data_files(), before, "{command:?}");
+                assert!(!backup.exists());
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&kept, &path).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::rename(directory.path().join(format!("{store}{suffix}")), beside(suffix));
+        }
+    }
+    let colophon = shop::open_on(directory, "900").await;
+    let orders = Customer::new(&colophon, "ann").get(&colophon, "/v1/orders").await;
+    assert_eq!(orders.json()["items"].as_array().unwrap().len(), 1, "{orders:?}");
 }

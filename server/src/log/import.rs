@@ -5,6 +5,7 @@ use super::options::ImportOptions;
 use crate::admin::client;
 use crate::cli::say;
 use crate::settings::Settings;
+use crate::stores;
 use anyhow::{Context, bail};
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +16,6 @@ use axum::routing::post;
 use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
-use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::event_log::{EventLog, Position, RecordedEvent};
 use platform::seam::Seam;
@@ -41,8 +41,8 @@ pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<
     file.rewind().with_context(cannot_read)?;
     match DataDirectory::open(&directory) {
         Ok(directory) => {
-            let log = SqliteLog::open(&directory.layout().log(), &Seam::system()).await?;
-            take(&log, last, file).await?;
+            let (log, _) = stores::open(&directory, &Seam::system()).await?;
+            take(log.as_ref(), last, file).await?;
         }
         Err(DataDirectoryError::InUse { .. }) => {
             client::import_log(&Layout::of(&directory).admin_socket(), last, Box::new(lines::text(file)?)).await?;
