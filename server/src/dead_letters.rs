@@ -2,16 +2,17 @@
 
 use crate::cli::Global;
 use crate::log::options::Form;
-use crate::log::output::{Output, Side, Table, pairs, time};
+use crate::log::output::{Output, Side, Table, pairs, plain};
 use crate::settings::Settings;
 use crate::tools::{Task, Told};
 use crate::work;
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use platform::seam::Timestamp;
 use platform::telemetry;
 use platform::view_store::Parked;
 use projections::dead_letters::{Outcome, Remedy};
+
+const NOTHING: &[u8] = b"no stream is set aside";
 
 /// What to do with them.
 #[derive(Debug, Subcommand)]
@@ -104,7 +105,7 @@ async fn list(settings: &Settings, task: Task, form: Form) -> anyhow::Result<()>
         return Ok(out.flush()?);
     }
     if rows.len() == 1 {
-        out.line(b"no stream is set aside")?;
+        out.line(NOTHING)?;
     } else {
         out.rows(&mut Table::new([Side::Left, Side::Left, Side::Right, Side::Right, Side::Left]), &rows)?;
     }
@@ -129,10 +130,9 @@ async fn show(settings: &Settings, task: Task, form: Form) -> anyhow::Result<()>
                 pairs(out, &said)
             }
             Told::Event { event_type, version, recorded_at, data, waiting } => {
-                let recorded_at = time(Timestamp(*recorded_at));
                 let said = [
                     ("type", format!("{event_type} version {version}")),
-                    ("recorded at", recorded_at),
+                    ("recorded at", recorded_at.clone()),
                     ("events behind it", waiting.to_string()),
                 ];
                 pairs(out, &said)?;
@@ -148,21 +148,25 @@ async fn show(settings: &Settings, task: Task, form: Form) -> anyhow::Result<()>
 
 async fn take_up(settings: &Settings, task: Task, form: Form) -> anyhow::Result<()> {
     let mut out = Output::new(form);
-    let mut stopped = 0;
+    let (mut all, mut stopped) = (0, 0);
     work::perform(settings, task, |told| {
         if let Told::TakenUp { view, stream, outcome } = &told {
+            all += 1;
             stopped += u32::from(matches!(outcome, Outcome::Parked(_)));
             out.print(&told, |out| match outcome {
                 Outcome::TakenUp { events } => writeln!(out, "{view} {stream}: goes on, {events} events taken"),
                 Outcome::NotParked => writeln!(out, "{view} {stream}: goes on"),
                 Outcome::Parked(Parked { position, reason, .. }) => {
-                    writeln!(out, "{view} {stream}: stands at position {position}: {reason}")
+                    writeln!(out, "{view} {stream}: stands at position {position}: {}", plain(reason))
                 }
             })?;
         }
         Ok(())
     })
     .await?;
+    if all == 0 && !out.is_json() {
+        out.line(NOTHING)?;
+    }
     out.flush()?;
     match stopped {
         0 => Ok(()),

@@ -1,6 +1,7 @@
 //! What the tools for views do: in the process that has the data directory, which may be a server or the tool itself.
 
 use crate::lag::Lag;
+use crate::log::output::time;
 use crate::views::Views;
 use anyhow::{Context, anyhow};
 use platform::bus::Tally;
@@ -126,8 +127,8 @@ pub enum Told {
         event_type: String,
         /// The version of the type's schema.
         version: u16,
-        /// When it was recorded, in microseconds since 1970.
-        recorded_at: i64,
+        /// When it was recorded (RFC 3339).
+        recorded_at: String,
         /// Its data, as far as it is JSON.
         data: Value,
         /// Events of the stream behind it.
@@ -356,7 +357,7 @@ impl Workshop {
         let told = Told::Event {
             event_type: event.envelope.event_type,
             version: event.envelope.version,
-            recorded_at: event.envelope.recorded_at.0,
+            recorded_at: time(event.envelope.recorded_at),
             data: data.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&event.data).into_owned())),
             waiting,
         };
@@ -379,6 +380,9 @@ impl Workshop {
         remedy: Remedy,
         tell: &mpsc::Sender<Told>,
     ) -> anyhow::Result<()> {
+        // A generation that is begun meanwhile would not know what is left out.
+        let _changing = self.alone()?;
+        let mut found = false;
         for view in these(only)? {
             // Those beside the live one as well, so that they stay alike.
             let all = self.views.generations(view).all().borrow().clone();
@@ -387,6 +391,7 @@ impl Workshop {
                 for name in parked.into_keys().filter(|name| stream.is_none_or(|stream| stream == name)) {
                     let taken_up = dead_letters::take_up(view, self.log.as_ref(), &generation.store, &name, remedy);
                     let outcome = taken_up.await?;
+                    found = true;
                     if generation.stage == Stage::Live {
                         let view = view.name().to_owned();
                         say(tell, Told::TakenUp { view, stream: name, outcome }).await?;
@@ -394,7 +399,10 @@ impl Workshop {
                 }
             }
         }
-        Ok(())
+        match (only, stream) {
+            (Some(view), Some(stream)) if !found => Err(anyhow!(not_parked(named(view)?, stream))),
+            _ => Ok(()),
+        }
     }
 
     /// One task at a time changes generations.

@@ -74,6 +74,9 @@ impl Answer {
     }
 }
 
+/// What takes longer has come to a standstill.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 impl Colophon {
     /// Starts a server on a new directory.
     pub async fn start() -> Self {
@@ -148,9 +151,35 @@ impl Colophon {
         answer(self.anonymous(Method::GET, path)).await
     }
 
-    /// A read that shows at least what `position` says.
+    /// A read that shows at least what `position` says, however long it takes on a machine that is busy.
     pub async fn get_at(&self, path: &str, position: u64) -> Answer {
-        answer(self.anonymous(Method::GET, path).header("Colophon-Min-Position", position)).await
+        let read = || answer(self.anonymous(Method::GET, path).header("Colophon-Min-Position", position));
+        let begun = Instant::now();
+        loop {
+            let answer = read().await;
+            let not_yet = answer.status == 503 && answer.json()["type"] == "/problems#not_yet";
+            if !not_yet || begun.elapsed() > PATIENCE {
+                return answer;
+            }
+        }
+    }
+
+    /// Reads a path until the answer is as it should be.
+    pub async fn eventually(&self, path: &str, what: impl Fn(&Answer) -> bool) -> Answer {
+        let begun = Instant::now();
+        loop {
+            let read = self.get(path).await;
+            if what(&read) {
+                return read;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} stays {read:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What `/readyz` says once all views are level.
+    pub async fn ready(&self) -> Value {
+        self.eventually("/readyz", |ready| ready.status == 200).await.json()
     }
 
     /// Every sample of the metrics, by name and labels.
@@ -191,7 +220,7 @@ impl Colophon {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < Duration::from_secs(10), "it takes too long to stop");
+            assert!(begun.elapsed() < PATIENCE, "it takes too long to stop");
             std::thread::sleep(Duration::from_millis(10));
         };
         assert!(status.success(), "{status}: {}", self.log());

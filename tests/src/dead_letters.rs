@@ -17,6 +17,12 @@ async fn append_from_the_future(data: &Path, stream: &str, revision: u64) {
     append_unknown(&log, &seam, &StreamId::new(stream), revision, ("BookRevised", 99)).await;
 }
 
+/// Waits for the metric: it is looked after once a second.
+async fn parked_streams(colophon: &Colophon, view: &str, streams: u32) {
+    let line = format!("projection_parked_streams{{view=\"{view}\"}} {streams}\n");
+    colophon.eventually("/metrics", |metrics| metrics.body.contains(&line)).await;
+}
+
 #[tokio::test]
 async fn an_event_that_nobody_can_read_stops_its_own_book_only_and_reads_say_so() {
     let colophon = Colophon::start().await;
@@ -34,9 +40,8 @@ async fn an_event_that_nobody_can_read_stops_its_own_book_only_and_reads_say_so(
     let stock = colophon.adjust(&other, 1).await;
     assert_eq!(stock.status, 200);
     assert_eq!(colophon.get_at(&format!("/v1/stock/{other}"), stock.position()).await.json()["on_hand"], 1);
-    let metrics = colophon.metrics().await;
-    assert_eq!(metrics["projection_parked_streams{view=\"books\"}"], 1.0);
-    assert_eq!(metrics["projection_parked_streams{view=\"stock\"}"], 0.0);
+    parked_streams(&colophon, "books", 1).await;
+    parked_streams(&colophon, "stock", 0).await;
 
     // Nothing is decided on a book whose history cannot be read whole.
     let change = colophon.manager(Method::PATCH, &format!("/v1/books/{poisoned}")).header("If-Match", "\"1\"");
@@ -59,9 +64,8 @@ async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     let read = colophon.get_at(&path, 3).await;
     assert_eq!((read.status, read.header("colophon-parked")), (200, "3"), "{read:?}");
     assert_eq!(colophon.get(&format!("/v1/books/{other}")).await.header("colophon-parked"), "");
-    let ready = colophon.get("/readyz").await.json();
-    assert_eq!(ready["parked"], json!({"books": 1, "search": 1}));
-    assert_eq!(colophon.metrics().await["projection_parked_streams{view=\"books\"}"], 1.0);
+    assert_eq!(colophon.ready().await["parked"], json!({"books": 1, "search": 1}));
+    parked_streams(&colophon, "books", 1).await;
     assert_eq!(colophon.adjust(&book, 3).await.status, 503, "the command side cannot read the book either");
     assert_eq!(colophon.adjust(&other, 3).await.status, 200);
 
@@ -84,7 +88,12 @@ async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     let told = tool(&data, &["dead-letters", "skip", "books", &stream]);
     assert!(told.contains("goes on"), "{told}");
     assert_eq!(colophon.get(&path).await.header("colophon-parked"), "");
-    assert_eq!(colophon.get("/readyz").await.json()["parked"], json!({"search": 1}));
+    parked_streams(&colophon, "books", 0).await;
+    for remedy in ["skip", "retry"] {
+        assert!(refusal(&data, &["dead-letters", remedy, "books", &stream]).contains("has not set"), "not once more");
+    }
+    assert!(tool(&data, &["dead-letters", "retry", "stock"]).contains("no stream is set aside"));
+    assert_eq!(colophon.ready().await["parked"], json!({"search": 1}));
 
     // Without a server, and in another view; what is left out stays so in the next generation.
     directory = colophon.stop();
@@ -99,5 +108,30 @@ async fn a_parked_stream_is_listed_shown_retried_and_skipped() {
     );
     let colophon = Colophon::start_with(directory, &[], &[]).await;
     assert_eq!(colophon.get_at(&path, 4).await.header("colophon-parked"), "");
-    assert_eq!(colophon.get("/readyz").await.json()["parked"], json!({}));
+    assert_eq!(colophon.ready().await["parked"], json!({}));
+}
+
+#[tokio::test]
+async fn a_book_that_was_read_is_read_anew_once_its_stream_is_taken_up() {
+    let colophon = Colophon::start().await;
+    let book = colophon.register(&isbn(1)).await;
+    let data = colophon.data();
+    let directory = colophon.stop();
+    let stream = format!("book-{book}");
+    append_from_the_future(&data, &stream, 1).await;
+    {
+        let seam = Seam::system();
+        let log = SqliteLog::open(&data.join("log.sqlite"), &seam).await.unwrap();
+        append_unknown(&log, &seam, &StreamId::new(&stream), 2, ("BookRetired", 1)).await;
+    }
+    let colophon = Colophon::start_with(directory, &[], &[]).await;
+    let path = format!("/v1/books/{book}");
+    for _ in 0..2 {
+        let read = colophon.get_at(&path, 3).await;
+        assert_eq!((read.header("colophon-parked"), read.json()["revision"].as_u64()), ("2", Some(1)), "{read:?}");
+    }
+    assert!(tool(&data, &["dead-letters", "skip", "books", &stream]).contains("goes on, 1 events taken"));
+    let read = colophon.get_at(&path, 3).await;
+    assert_eq!((read.header("colophon-parked"), read.json()["revision"].as_u64()), ("", Some(3)), "{read:?}");
+    assert_eq!(read.header("etag"), "\"3\"");
 }

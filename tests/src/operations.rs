@@ -15,8 +15,8 @@ async fn probes_and_metrics_tell_how_it_fares() {
     colophon.get_at(&path, 1).await;
     colophon.get_at(&path, 1).await;
     colophon.get_at(&format!("/v1/stock/{id}"), 1).await;
-    let ready = colophon.get("/readyz").await.json();
-    assert_eq!(ready["position"], 1);
+    assert_eq!(colophon.ready().await["position"], 1);
+    colophon.eventually("/metrics", |metrics| metrics.body.contains("projection_parked_streams")).await;
     let metrics = colophon.metrics().await;
     for (name, value) in [
         ("log_position", 1.0),

@@ -1,6 +1,6 @@
 //! `colophon replay`: views are built anew beside the live ones, compared, switched and rolled back, and nobody notices.
 
-use crate::colophon::{Answer, Colophon, answer, command, isbn, said};
+use crate::colophon::{Colophon, answer, command, isbn, said};
 use crate::log_tools::{json, refusal, tool};
 use crate::shop::{self, Customer, line, stocked};
 use reqwest::Method;
@@ -213,7 +213,10 @@ async fn rows_and_aggregates_are_shown_as_they_were() {
     let ann = Customer::new(&colophon, "ann");
     let book = stocked(&colophon, &isbn(1), 100, 10).await;
     let order = ann.held(&colophon, "a", &book, 2).await;
-    let placed_at = ann.get(&colophon, &format!("/v1/orders/{order}/history")).await.json()["items"].clone();
+    let history = async |what: &dyn Fn(&Value) -> bool| {
+        shop::eventually(&colophon, &format!("/v1/orders/{order}/history"), what).await["items"].clone()
+    };
+    let placed_at = history(&|history| history["items"][0]["position"].is_u64()).await;
     shop::pay(&colophon, "p", &order, 200).await;
     let now = shop::until(&colophon, &order, "paid").await;
     let data = colophon.data();
@@ -223,11 +226,14 @@ async fn rows_and_aggregates_are_shown_as_they_were() {
     };
     let first = &placed_at[0]["position"];
     assert_eq!(at(first, "orders", &order)[0]["status"], "pending");
-    let end = colophon.get("/readyz").await.json()["position"].clone();
+    // The saga's last step: nothing comes after it.
+    let committed = |history: &Value| {
+        history["items"].as_array().is_some_and(|items| items.iter().any(|item| item["type"] == "OrderStockCommitted"))
+    };
+    let all = history(&committed).await;
+    let end = colophon.ready().await["position"].clone();
     assert_eq!(at(&end, "orders", &order)[0]["status"], now["status"]);
-    let history = ann.get(&colophon, &format!("/v1/orders/{order}/history")).await.json()["items"].clone();
-    let until_then = history.as_array().unwrap().iter().filter(|item| item["position"].as_u64() <= end.as_u64());
-    assert_eq!(at(&end, "order_history", &order).len(), until_then.count());
+    assert_eq!(at(&end, "order_history", &order).len(), all.as_array().unwrap().len());
     assert_eq!(at(&end, "search", &book)[0]["sold"], 2);
     assert_eq!(at(first, "search", &book)[0]["sold"], 0);
     assert_eq!(at(first, "stock", &book)[0]["reserved"], 0);
@@ -241,18 +247,6 @@ async fn rows_and_aggregates_are_shown_as_they_were() {
     let directory = colophon.stop();
     let told = tool(&directory.path().join("data"), &["replay", "at", time, "--view", "orders", "--id", &order]);
     assert!(told.contains(r#""status": "pending""#), "without a server: {told}");
-}
-
-async fn eventually(colophon: &Colophon, path: &str, what: impl Fn(&Answer) -> bool) -> Answer {
-    let begun = Instant::now();
-    loop {
-        let read = colophon.get(path).await;
-        if what(&read) {
-            return read;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "{path} stays {read:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test]
@@ -281,7 +275,8 @@ async fn an_event_that_a_view_has_missed_is_found_by_the_tool_and_by_the_server(
     let refused = refusal(&data, &["replay", "verify"]);
     assert!(refused.contains("books did not take what the log has: `colophon replay rebuild books`"), "{refused}");
     let colophon = Colophon::start_with(directory, &[], &[]).await;
-    let ready = eventually(&colophon, "/readyz", |ready| ready.json()["alarms"] != json!([])).await.json();
+    let ready =
+        colophon.eventually("/readyz", |ready| ready.status == 200 && ready.json()["alarms"] != json!([])).await.json();
     let alarm = ready["alarms"][0].as_str().unwrap();
     assert!(alarm.starts_with("view `books`: up to position 5 it has taken 4 events"), "{alarm}");
     let metrics = colophon.metrics().await;
@@ -291,6 +286,6 @@ async fn an_event_that_a_view_has_missed_is_found_by_the_tool_and_by_the_server(
     assert!(refusal(&data, &["replay", "verify"]).contains("books did not take"));
     assert!(refusal(&data, &["replay", "rebuild", "books"]).contains("not what the log says"));
     tool(&data, &["replay", "rebuild", "books", "--accept-differences"]);
-    eventually(&colophon, "/readyz", |ready| ready.json()["alarms"] == json!([])).await;
+    colophon.eventually("/readyz", |ready| ready.json()["alarms"] == json!([])).await;
     tool(&data, &["replay", "verify"]);
 }

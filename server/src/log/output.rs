@@ -4,6 +4,7 @@ use super::options::Form;
 use indicatif::{ProgressBar, ProgressStyle};
 use schemas::timestamp;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Stdout, Write};
 
 /// Standard output. What is printed is seen after [`Output::flush`] at the latest.
@@ -76,7 +77,8 @@ impl<const N: usize> Table<N> {
 
     /// Prints rows, all of them with the same widths.
     pub fn print(&mut self, out: &mut dyn Write, rows: &[[String; N]]) -> io::Result<()> {
-        for row in rows {
+        let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
+        for row in &rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
                 *width = cell.chars().count().max(*width);
             }
@@ -84,7 +86,7 @@ impl<const N: usize> Table<N> {
         rows.iter().try_for_each(|row| self.row(out, row))
     }
 
-    fn row(&self, out: &mut dyn Write, row: &[String; N]) -> io::Result<()> {
+    fn row(&self, out: &mut dyn Write, row: &[Cow<'_, str>; N]) -> io::Result<()> {
         for (column, cell) in row.iter().enumerate() {
             let width = self.widths[column];
             match (self.sides[column], column + 1 == N) {
@@ -95,6 +97,15 @@ impl<const N: usize> Table<N> {
         }
         writeln!(out)
     }
+}
+
+/// A text as it does no harm to a terminal or a table: control characters are written as they would be in Rust.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect::<String>().into()
 }
 
 /// Names beside values, one pair per line.
@@ -131,5 +142,13 @@ mod tests {
         assert_eq!(lines[0], "  1  书                        x");
         assert_eq!(lines[1], "100  a-very-long-stream-name  y");
         assert_eq!(lines[2], "  7  short                    ");
+
+        let mut out = Vec::new();
+        table.print(&mut out, &[row("8", "书\u{1b}[2J\n", "")]).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "  8  书\\u{1b}[2J\\n             \n",
+            "nor is a terminal told what to do"
+        );
     }
 }

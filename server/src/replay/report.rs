@@ -100,8 +100,9 @@ impl Report {
         }
         bail!(
             "the live rows are not what the log says, and readers see them as before: look at what differs, then take the \
-             log's with `colophon replay switch {} --accept-differences`, or leave it with `colophon replay drop`",
-            unequal.join("`, `colophon replay switch ")
+             log's with `colophon replay switch {} --accept-differences`, or leave it with `colophon replay drop {}`",
+            unequal.join(" --accept-differences`, `colophon replay switch "),
+            unequal.join("`, `colophon replay drop ")
         )
     }
 }
