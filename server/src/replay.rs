@@ -61,17 +61,17 @@ async fn reported(settings: &Settings, task: Task, mut report: Report) -> anyhow
 }
 
 async fn list(settings: &Settings, form: Form) -> anyhow::Result<()> {
+    let mut out = Output::new(form);
     let mut reports: Vec<GenerationReport> = Vec::new();
     work::perform(settings, Task::List, |told| {
+        out.print(&told, |_| Ok(()))?;
         if let Told::Generation(report) = told {
             reports.push(report);
         }
         Ok(())
     })
     .await?;
-    let mut out = Output::new(form);
     if out.is_json() {
-        reports.iter().try_for_each(|report| out.print(report, |_| Ok(())))?;
         return Ok(out.flush()?);
     }
     let row = |report: &GenerationReport| {
