@@ -7,7 +7,7 @@ use crate::replay::options::ReplayCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_side::imports::Field;
 use gateway::policy::Role;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -236,7 +236,16 @@ pub fn say(line: impl std::fmt::Display) {
 
 /// Prints why a command failed.
 pub fn complain(error: &anyhow::Error) {
-    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    let _ = writeln!(io::stderr(), "error: {}", told(error));
+}
+
+/// An error with its causes, each of them once: many errors name theirs themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        said if said.contains(&cause) => told,
+        said => format!("{said}: {cause}"),
+    })
 }
 
 #[cfg(test)]
@@ -264,6 +273,12 @@ mod tests {
         }
         for text in ["", "0s", "10ms", "-1h", "1", "soon", "1 month"] {
             assert!(lifetime(text).is_err(), "{text}");
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("disk").context("file: disk, which is full").context("nothing was done");
+        assert_eq!(told(&error), "nothing was done: file: disk, which is full");
+    }
+
         }
     }
 }

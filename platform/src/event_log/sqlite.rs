@@ -87,7 +87,7 @@ pub enum OpenError {
         found: i32,
     },
     /// SQLite could not.
-    #[error("{} cannot be opened: {source}", path.display())]
+    #[error("{} cannot be opened: {}", path.display(), sqlite_code::told(source))]
     Sqlite {
         /// Which file.
         path: PathBuf,

@@ -4,6 +4,7 @@ use super::rows::unavailable;
 use super::writer::{Writer, insert_within};
 use crate::event_log::intake::{self, Intake};
 use crate::event_log::{LogError, Position};
+use crate::sqlite_code;
 use sqlx::{Connection, SqliteConnection};
 
 impl Writer {
@@ -19,9 +20,9 @@ impl Writer {
             Err(_) => transaction.rollback().await,
         };
         if let Err(error) = ended {
-            // As after any commit that failed, nobody knows what is on the disk.
-            self.failed = Some(error.to_string());
-            return Err(LogError::Fatal(error.to_string()));
+            // As after any commit that failed, nobody knows what is on the disk. Where SQLite has rolled back by itself, a
+            // second time fails, and it is the first error that tells why.
+            return Err(self.fail(taken.err().map_or_else(|| sqlite_code::told(&error), |error| error.to_string())));
         }
         self.position = taken?;
         self.heads.clear();

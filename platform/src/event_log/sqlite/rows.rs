@@ -95,5 +95,5 @@ pub(super) fn unavailable(error: sqlx::Error) -> LogError {
         let what = format!("the file itself cannot be read: {error}");
         return LogError::Damaged { position: 0, stream: "unknown".to_owned(), what };
     }
-    LogError::Unavailable(error.to_string())
+    LogError::Unavailable(sqlite_code::told(&error))
 }

@@ -125,6 +125,12 @@ impl Writer {
         Ok(if end.cast_unsigned() == self.position.0 { Written::Committed } else { Written::Taken })
     }
 
+    /// Takes no more appends.
+    pub(super) fn fail(&mut self, reason: String) -> LogError {
+        self.failed = Some(reason.clone());
+        LogError::Fatal(reason)
+    }
+
     async fn write(&mut self, events: &[RecordedEvent]) -> Result<Written, LogError> {
         let started = Instant::now();
         let written = insert(&mut self.connection, events).await;
@@ -139,8 +145,7 @@ impl Writer {
             Err(error) => {
                 // After a failed fsync nobody knows what is on the disk, a second try least of all (Rebello et al., "Can
                 // applications recover from fsync failures?", 2020): only a restart, which reads the file again, tells.
-                self.failed = Some(error.to_string());
-                return Err(LogError::Fatal(error.to_string()));
+                return Err(self.fail(sqlite_code::told(&error)));
             }
         }
         metrics::histogram!("log_commit_milliseconds").record(started.elapsed().as_secs_f64() * 1e3);
