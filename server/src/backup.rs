@@ -42,7 +42,7 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
     let mut names = copy_stores(&log, &source, &copy).await?;
     names.extend(copy_keys(&settings, &source, &copy)?);
     names.extend(copy_configuration(global, &copy)?);
-    let manifest = verified(&copy, &names).await.context("the copy is not as it should be, and was removed")?;
+    let manifest = verified(&copy, names).await.context("the copy is not as it should be, and was removed")?;
     let written = manifest.write(copy.path()).with_context(cannot)?;
     protect(&written).with_context(cannot)?;
     sync(&[copy.path()]).with_context(cannot)?;
@@ -116,14 +116,15 @@ fn copy_configuration(global: &Global, copy: &Layout) -> anyhow::Result<Option<S
 }
 
 /// Checks what was written, as it can be read, and describes it.
-async fn verified(copy: &Layout, names: &[String]) -> anyhow::Result<Manifest> {
+async fn verified(copy: &Layout, names: Vec<String>) -> anyhow::Result<Manifest> {
     let log = SqliteLogReader::open(&copy.log()).await?;
     let verified = verify::with_bar(&log).await?;
     if copy.vault().exists() {
         vault::sqlite::verify(&copy.vault(), log.id()).await?;
     }
     let now = crate::log::output::time(Seam::system().clock.now());
-    Manifest::of(copy.path(), names, log.id(), verified.position, now)
+    let (path, id) = (copy.path().to_owned(), log.id());
+    tokio::task::spawn_blocking(move || Manifest::of(&path, &names, id, verified.position, now)).await?
 }
 
 /// For its owner's eyes only, and on the disk.
@@ -153,6 +154,5 @@ fn report(target: &Path, manifest: &Manifest, begun: Instant) -> anyhow::Result<
         ("duration", format!("{:.1} s", begun.elapsed().as_secs_f64())),
     ];
     pairs(&mut told, &lines)?;
-    say(String::from_utf8_lossy(&told).trim_end());
-    Ok(())
+    Ok(say(String::from_utf8_lossy(&told).trim_end())?)
 }

@@ -4,6 +4,7 @@ use crate::backup::options::{BackupOptions, RestoreOptions};
 use crate::dead_letters::DeadLettersCommand;
 use crate::log::options::LogCommand;
 use crate::replay::options::ReplayCommand;
+use crate::stdout::{Out, Unread};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use command_side::imports::Field;
 use gateway::policy::Role;
@@ -230,8 +231,13 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 }
 
 /// Prints a line of a command's answer. Whoever reads no further does not want the rest.
-pub fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+pub fn say(line: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(Out::new(Unread::GoesOn), "{line}")
+}
+
+/// Prints what a command did, but perhaps not as wished.
+pub fn warn(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "warning: {line}");
 }
 
 /// Prints why a command failed.
@@ -267,18 +273,18 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_are_read() {
-        for (text, seconds) in [("1h", 3_600), ("90s", 90), ("7d", 604_800), ("1h 30m", 5_400)] {
-            assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for text in ["", "0s", "10ms", "-1h", "1", "soon", "1 month"] {
-            assert!(lifetime(text).is_err(), "{text}");
     #[test]
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("disk").context("file: disk, which is full").context("nothing was done");
         assert_eq!(told(&error), "nothing was done: file: disk, which is full");
     }
 
+    fn lifetimes_are_read() {
+        for (text, seconds) in [("1h", 3_600), ("90s", 90), ("7d", 604_800), ("1h 30m", 5_400)] {
+            assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0s", "10ms", "-1h", "1", "soon", "1 month"] {
+            assert!(lifetime(text).is_err(), "{text}");
         }
     }
 }

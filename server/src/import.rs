@@ -32,7 +32,11 @@ pub async fn run(global: &Global, content: ImportContent) -> anyhow::Result<()> 
     telemetry::init(settings.logging.format.into(), "warn")?;
     let (options, task) = task_of(content, &settings)?;
     let path = &options.file;
-    let (file, bar) = open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let opening = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || open(&path)
+    });
+    let (file, bar) = opening.await?.with_context(|| format!("{} cannot be read", path.display()))?;
     let refused = options.refused.as_deref().map(|refused| RefusedFile::create(refused, path)).transpose()?;
     let mut report = Report::new(task.effect, refused);
     import(&settings, task, file, &bar, &mut report).await?;

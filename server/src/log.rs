@@ -16,7 +16,6 @@ use crate::settings::Settings;
 use options::LogCommand;
 use platform::data_directory::Layout;
 use platform::event_log::sqlite::reader::SqliteLogReader;
-use std::io;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -24,19 +23,14 @@ const PAGE: usize = 1_000;
 /// Runs the command.
 pub async fn run(global: &Global, command: LogCommand) -> anyhow::Result<()> {
     let settings = Settings::load(global)?;
-    let done = match command {
-        LogCommand::Tail(options) => tail::run(&open(&settings).await?, options).await,
+    match command {
+        LogCommand::Tail(options) => tail::run(&open(&settings).await?, &options).await,
         LogCommand::Stream(options) => tail::run_stream(&open(&settings).await?, options).await,
         LogCommand::Verify(options) => verify::run(&open(&settings).await?, options).await,
         LogCommand::Stats(options) => stats::run(&open(&settings).await?, options).await,
         LogCommand::State(options) => state::run(&open(&settings).await?, options).await,
         LogCommand::Export(options) => export::run(&open(&settings).await?, options).await,
         LogCommand::Import(options) => import::run(&settings, options).await,
-    };
-    match done {
-        // Whoever reads no further does not want the rest.
-        Err(error) if ends_at_reader(&error) => Ok(()),
-        done => done,
     }
 }
 
@@ -44,9 +38,4 @@ pub async fn run(global: &Global, command: LogCommand) -> anyhow::Result<()> {
 pub async fn open(settings: &Settings) -> anyhow::Result<SqliteLogReader> {
     let layout = Layout::of(&settings.data_directory());
     Ok(SqliteLogReader::open(&layout.log()).await?)
-}
-
-fn ends_at_reader(error: &anyhow::Error) -> bool {
-    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().filter_map(|cause| cause.downcast_ref()).any(broken)
 }

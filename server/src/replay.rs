@@ -33,7 +33,7 @@ pub async fn run(global: &Global, command: ReplayCommand) -> anyhow::Result<()> 
         }
         ReplayCommand::Drop { view, generation } => {
             work::perform(&settings, Task::Drop { view: view.clone(), generation }, |_| Ok(())).await?;
-            say(format_args!("{view}: generation {generation} is dropped"));
+            say(format_args!("{view}: generation {generation} is dropped"))?;
             Ok(())
         }
         ReplayCommand::List { form } => list(&settings, form).await,

@@ -125,6 +125,6 @@ pub async fn run(global: &Global, command: SandboxCommand) -> anyhow::Result<()>
         Err(error) => return Err(error.into()),
     }
     let told = if fail { "failed" } else { "succeeded" };
-    say(format_args!("the callback was taken in: the payment of order {order} {told}"));
+    say(format_args!("the callback was taken in: the payment of order {order} {told}"))?;
     Ok(())
 }

@@ -12,6 +12,7 @@ use platform::{http_server, telemetry};
 use schemas::views::Row;
 use schemas::views::book::BookRow;
 use schemas::views::stock::StockRow;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,9 +53,12 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
         roles.views.store.wait_for(StockRow::NAME, filled).await;
         roles.views.search.wait_for(filled).await;
     }
-    announce(address, &layout);
+    let mut told = announce(address, &layout);
     if options.demo {
-        suggest(address, &layout, &roles, &settings, &seam);
+        told = told.and_then(|()| suggest(address, &layout, &roles, &settings, &seam));
+    }
+    if let Err(error) = told {
+        tracing::warn!(%error, "the server is ready, and cannot say so");
     }
 
     let failure = tokio::select! {
@@ -79,12 +83,12 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     roles.stop().await
 }
 
-fn announce(address: SocketAddr, layout: &Layout) {
-    say(format_args!("colophon is ready on http://{address} (data in {})", layout.path().display()));
+fn announce(address: SocketAddr, layout: &Layout) -> io::Result<()> {
+    say(format_args!("colophon is ready on http://{address} (data in {})", layout.path().display()))
 }
 
 /// What to try, for whoever starts the demo.
-fn suggest(address: SocketAddr, layout: &Layout, roles: &Embedded, settings: &Settings, seam: &Seam) {
+fn suggest(address: SocketAddr, layout: &Layout, roles: &Embedded, settings: &Settings, seam: &Seam) -> io::Result<()> {
     let token = |subject, role: Role| {
         let role = [role.name().to_owned()];
         roles.key.sign(&settings.realm(), subject, &role, DEMO_TOKENS, seam.clock.now())
@@ -117,5 +121,5 @@ Orders are a customer's; `colophon sandbox pay ORDER --data-dir {directory}` the
     -H 'Idempotency-Key: first' -H 'Prefer: wait=5' -d '{{\"lines\":[{{\"book_id\":\"{book}\",\"quantity\":1}}]}}'
 
 Ctrl-C ends the demo; its data stay."
-    ));
+    ))
 }

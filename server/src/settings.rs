@@ -285,12 +285,10 @@ pub fn check(global: &Global) -> anyhow::Result<()> {
     if let Some(Hidden(secret)) = &settings.payments.webhook_secret {
         Secret::parse(secret).context("`payments.webhook_secret`")?;
     }
-    say("the configuration is valid");
-    Ok(())
+    Ok(say("the configuration is valid")?)
 }
 
 /// `colophon config example`.
 pub fn print_example() -> anyhow::Result<()> {
-    say(EXAMPLE.trim_end());
-    Ok(())
+    Ok(say(EXAMPLE.trim_end())?)
 }

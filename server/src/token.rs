@@ -17,6 +17,5 @@ pub fn run(global: &Global, options: &TokenOptions) -> anyhow::Result<()> {
     };
     let key = signing_key(&settings, &Layout::of(&directory))?;
     let now = Seam::system().clock.now();
-    say(key.sign(&settings.realm(), &options.subject, &options.roles, options.ttl, now));
-    Ok(())
+    Ok(say(key.sign(&settings.realm(), &options.subject, &options.roles, options.ttl, now))?)
 }

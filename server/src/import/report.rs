@@ -5,6 +5,7 @@ use crate::cli::say;
 use anyhow::bail;
 use command_side::imports::{Effect, Note, Progress, ReadAs};
 use std::collections::BTreeMap;
+use std::io;
 
 /// Reasons that are printed; of a file with more, the rest is only counted.
 const REASONS_MAX: usize = 100_000;
@@ -94,51 +95,58 @@ impl Report {
     /// Prints the report and puts the refused rows where they were asked for.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         let written = self.refused_file.take().map(RefusedFile::finish).transpose();
-        self.print();
+        self.print()?;
         if let Some(place) = written?.flatten() {
-            say(format_args!("the refused rows are in {}", place.display()));
+            say(format_args!("the refused rows are in {}", place.display()))?;
         }
         Ok(())
     }
 
-    fn print(&mut self) {
-        say(format_args!("accepted: {}", self.accepted));
-        say(format_args!("there already: {}", self.there_already));
-        say(format_args!("refused: {}", self.refused));
+    fn print(&mut self) -> io::Result<()> {
+        say(format_args!("accepted: {}", self.accepted))?;
+        say(format_args!("there already: {}", self.there_already))?;
+        say(format_args!("refused: {}", self.refused))?;
         if self.effect == Effect::DryRun {
-            say("this was a dry run: nothing was changed");
+            say("this was a dry run: nothing was changed")?;
         }
         self.print_notes("repaired", self.repaired, |note| match note {
             Note::Repaired(repair) => Some((repair.name(), repair.meaning())),
             Note::LeftOut(_) => None,
-        });
+        })?;
         self.print_notes("left out", self.left_out, |note| match note {
             Note::LeftOut(left_out) => Some((left_out.name(), left_out.meaning())),
             Note::Repaired(_) => None,
-        });
+        })?;
         if let Some(read_as) = &self.read_as {
-            print_read_as(read_as);
+            print_read_as(read_as)?;
         }
         self.reasons.sort();
         for (line, reason) in &self.reasons {
-            say(format_args!("line {line}: {reason}"));
+            say(format_args!("line {line}: {reason}"))?;
         }
         let rest = self.refused - self.reasons.len() as u64;
         if rest > 0 {
-            say(format_args!("and {rest} more"));
+            say(format_args!("and {rest} more"))?;
         }
+        Ok(())
     }
 
-    fn print_notes(&self, name: &str, rows: u64, of: impl Fn(Note) -> Option<(&'static str, &'static str)>) {
+    fn print_notes(
+        &self,
+        name: &str,
+        rows: u64,
+        of: impl Fn(Note) -> Option<(&'static str, &'static str)>,
+    ) -> io::Result<()> {
         if rows == 0 {
-            return;
+            return Ok(());
         }
-        say(format_args!("{name}: {rows}"));
+        say(format_args!("{name}: {rows}"))?;
         for (note, count) in &self.notes {
             if let Some((kind, meaning)) = of(*note) {
-                say(format_args!("  {kind}: {count} ({meaning})"));
+                say(format_args!("  {kind}: {count} ({meaning})"))?;
             }
         }
+        Ok(())
     }
 
     /// Whether the file was read to its end and anything of it was of use.
@@ -165,7 +173,7 @@ impl Report {
     }
 }
 
-fn print_read_as(read_as: &ReadAs) {
+fn print_read_as(read_as: &ReadAs) -> io::Result<()> {
     let separator = match read_as.separator {
         Some('\t') => ", separated by tabs".to_owned(),
         Some(',') => ", separated by commas".to_owned(),
@@ -173,13 +181,14 @@ fn print_read_as(read_as: &ReadAs) {
         Some(other) => format!(", separated by {other}"),
         None => String::new(),
     };
-    say(format_args!("read as: {}, {}{separator}", read_as.format, read_as.encoding));
+    say(format_args!("read as: {}, {}{separator}", read_as.format, read_as.encoding))?;
     if !read_as.columns.is_empty() {
         let columns = read_as.columns.iter().map(|(field, column)| format!("{field} = {column:?}"));
-        say(format_args!("columns: {}", columns.collect::<Vec<_>>().join(", ")));
+        say(format_args!("columns: {}", columns.collect::<Vec<_>>().join(", ")))?;
     }
     if !read_as.unused.is_empty() {
         let unused = read_as.unused.iter().take(COLUMNS_MAX).map(|column| format!("{column:?}"));
-        say(format_args!("columns not read: {}", unused.collect::<Vec<_>>().join(", ")));
+        say(format_args!("columns not read: {}", unused.collect::<Vec<_>>().join(", ")))?;
     }
+    Ok(())
 }

@@ -1,22 +1,28 @@
 //! What the tools print: lines of text with aligned columns, or of JSON.
 
 use super::options::Form;
+use crate::stdout::{Out, Unread};
 use indicatif::{ProgressBar, ProgressStyle};
 use schemas::timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 
 /// Standard output. What is printed is seen after [`Output::flush`] at the latest.
 pub struct Output {
     form: Form,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Out>,
 }
 
 impl Output {
-    /// Output in this form.
+    /// Output in this form, of a command that goes on also when nobody reads any more.
     pub fn new(form: Form) -> Self {
-        Self { form, out: BufWriter::new(io::stdout()) }
+        Self::of(form, Unread::GoesOn)
+    }
+
+    /// Output in this form.
+    pub fn of(form: Form, unread: Unread) -> Self {
+        Self { form, out: BufWriter::new(Out::new(unread)) }
     }
 
     /// Prints `value` as JSON, or what `human` prints, whichever was asked for.

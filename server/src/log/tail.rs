@@ -4,26 +4,17 @@ use super::PAGE;
 use super::options::{Bound, Form, StreamOptions, TailOptions};
 use super::output::{Output, Side, Table, time};
 use super::record;
+use crate::stdout::Unread;
 use anyhow::bail;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::event_log::{Position, RecordedEvent, Revision, StreamId};
 use std::collections::VecDeque;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Events that are printed where nobody says how many.
 const LINES: usize = 10;
 
-/// Runs `log tail`.
-pub async fn run(log: &SqliteLogReader, options: TailOptions) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        done = tail(log, &options) => done,
-        // That is how following ends.
-        _ = interrupt.recv() => Ok(()),
-    }
-}
-
-async fn tail(log: &SqliteLogReader, options: &TailOptions) -> anyhow::Result<()> {
+/// Runs `log tail`; Ctrl-C ends following.
+pub async fn run(log: &SqliteLogReader, options: &TailOptions) -> anyhow::Result<()> {
     let mut printer = Printer::new(options.form);
     let mut seen = log.head().await?;
     let first = match options.since {
@@ -141,7 +132,7 @@ struct Printer {
 impl Printer {
     fn new(form: Form) -> Self {
         let sides = [Side::Right, Side::Left, Side::Left, Side::Right, Side::Left, Side::Left];
-        Self { out: Output::new(form), table: Table::new(sides) }
+        Self { out: Output::of(form, Unread::Ends), table: Table::new(sides) }
     }
 
     fn print(&mut self, events: &[RecordedEvent]) -> anyhow::Result<()> {
