@@ -37,7 +37,7 @@ pub async fn run(log: &SqliteLogReader, options: &TailOptions) -> anyhow::Result
     }
     loop {
         log.wait_past(seen).await?;
-        let events = log.read_all(seen, PAGE).await?;
+        let events = log.read_sound(seen, PAGE).await?;
         seen = events.last().map_or(seen, |event| event.position);
         printer.print(&matching(options, events))?;
     }
@@ -73,7 +73,7 @@ async fn print_all(
     let mut after = first.0 - 1;
     while after < last.0 {
         let left = usize::try_from(last.0 - after).unwrap_or(PAGE);
-        let events = log.read_all(Position(after), left.min(PAGE)).await?;
+        let events = log.read_sound(Position(after), left.min(PAGE)).await?;
         after += events.len() as u64;
         if events.is_empty() {
             return Ok(());

@@ -80,6 +80,27 @@ impl SqliteLogReader {
         rows::all_events(&self.file.read(read).await.map_err(unavailable)?, after)
     }
 
+    /// As [`SqliteLogReader::read_all`], but of a damaged page it gives what comes before the damage; it fails where that is
+    /// nothing, and then names the damage's position.
+    pub async fn read_sound(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
+        let mut limit = limit;
+        loop {
+            match self.read_all(after, limit).await {
+                // What cannot be read is searched for one by one, so that it has a position.
+                Err(LogError::Damaged { position: 0, .. }) if limit > 1 => limit = 1,
+                Err(LogError::Damaged { position: 0, stream, what }) => {
+                    return Err(LogError::Damaged { position: after.0 + 1, stream, what });
+                }
+                Err(LogError::Damaged { position, .. })
+                    if position > after.0 + 1 && position - after.0 <= limit as u64 =>
+                {
+                    limit = usize::try_from(position - after.0 - 1).unwrap_or(1);
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// The log's last position now.
     pub async fn head(&self) -> Result<Position, LogError> {
         let head: i64 = self.number("SELECT coalesce(max(position), 0) FROM events").await?;
@@ -118,20 +139,15 @@ impl SqliteLogReader {
     /// each stream's revisions and chain from its first event on, and SQLite's own view of its pages and indexes, without
     /// which a stream could lack an event. `progress` is told how far it has come. Fails on the first bad place.
     pub async fn verify(&self, progress: impl Fn(Position)) -> Result<Verified, LogError> {
-        let (head, mut chain, mut limit) = (self.head().await?, Chain::default(), PAGE);
+        let (head, mut chain) = (self.head().await?, Chain::default());
         while chain.position() < head {
             let after = chain.position();
             let left = usize::try_from(head.0 - after.0).unwrap_or(PAGE);
-            match self.read_all(after, limit.min(left)).await {
-                Ok(events) if events.is_empty() => return Err(ends_before(after, head)),
-                Ok(events) => events.iter().try_for_each(|event| chain.follow(event))?,
-                // What cannot be read is searched for one by one, so that it has a position.
-                Err(LogError::Damaged { position: 0, .. }) if limit > 1 => limit = 1,
-                Err(LogError::Damaged { position: 0, stream, what }) => {
-                    return Err(LogError::Damaged { position: after.0 + 1, stream, what });
-                }
-                Err(error) => return Err(error),
+            let events = self.read_sound(after, left.min(PAGE)).await?;
+            if events.is_empty() {
+                return Err(ends_before(after, head));
             }
+            events.iter().try_for_each(|event| chain.follow(event))?;
             progress(chain.position());
         }
         self.check_file(head).await?;
