@@ -155,7 +155,8 @@ pub struct ImportFile {
     /// Judge every row as an import would, report, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Write the refused rows here, each with its reason, so that they can be mended and imported again
+    /// Write the refused rows here, each with its reason, so that they can be mended and imported again; a file that is
+    /// there is replaced
     #[arg(long, value_name = "FILE")]
     pub refused: Option<PathBuf>,
 }
@@ -273,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("disk").context("file: disk, which is full").context("nothing was done");
         assert_eq!(told(&error), "nothing was done: file: disk, which is full");
     }
 
+    #[test]
     fn lifetimes_are_read() {
         for (text, seconds) in [("1h", 3_600), ("90s", 90), ("7d", 604_800), ("1h 30m", 5_400)] {
             assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");

@@ -1,11 +1,11 @@
 //! The refused rows of a file in a file of their own, so that they can be mended and imported again.
 
+use crate::new_file::{Existing, NewFile};
 use anyhow::{Context, bail};
 use command_side::imports::ReadAs;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Rows under way end in any order; so many, or so many bytes of them, wait to be put into the file's order.
@@ -15,8 +15,7 @@ const WAITING_BYTES_MAX: usize = 16 << 20;
 /// A file that is not there until it is whole.
 pub struct RefusedFile {
     place: PathBuf,
-    /// Beside its place, and gone if it is not put there.
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: NewFile,
     read_as: ReadAs,
     waiting: BinaryHeap<Reverse<(u64, String)>>,
     waiting_bytes: usize,
@@ -30,15 +29,10 @@ impl RefusedFile {
         if same(place) == Some(true) {
             bail!("--refused names the imported file itself: the rows that were taken in would be lost");
         }
-        if place.is_dir() {
-            bail!("--refused: {} is a directory", place.display());
-        }
-        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(directory)
-            .with_context(|| format!("--refused: {} cannot be written", place.display()))?;
         Ok(Self {
             place: place.to_owned(),
-            file: BufWriter::new(file),
+            // An import is run again, and what it refuses then is what counts.
+            file: NewFile::create(place, Existing::IsReplaced).context("--refused")?,
             read_as: ReadAs::default(),
             waiting: BinaryHeap::new(),
             waiting_bytes: 0,
@@ -86,10 +80,7 @@ impl RefusedFile {
         if !self.read_as.frame.closing.is_empty() {
             self.write(&format!("{}\n", self.read_as.frame.closing.clone()))?;
         }
-        let cannot = || format!("--refused: {} cannot be written", self.place.display());
-        let file = self.file.into_inner().map_err(|error| error.into_error()).with_context(cannot)?;
-        file.as_file().sync_all().with_context(cannot)?;
-        let _: File = file.persist(&self.place).map_err(|error| error.error).with_context(cannot)?;
+        self.file.finish().context("--refused")?;
         Ok(Some(self.place))
     }
 
