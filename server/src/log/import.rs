@@ -33,12 +33,10 @@ const PAGES_AHEAD: usize = 4;
 /// Runs the command.
 pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<()> {
     let (begun, path) = (Instant::now(), options.file);
-    let cannot_read = || format!("{} cannot be read", path.display());
-    let mut file = open(&path).with_context(cannot_read)?;
-    let last = check(&file).with_context(|| path.display().to_string())?;
+    // On a thread of its own: nobody knows when what is no file comes to its end.
+    let (file, last) = tokio::task::spawn_blocking(move || opened(&path)).await??;
     let directory = settings.data_directory();
     refuse_events(&Layout::of(&directory)).await?;
-    file.rewind().with_context(cannot_read)?;
     match DataDirectory::open(&directory) {
         Ok(directory) => {
             let (log, _) = stores::open(&directory, &Seam::system()).await?;
@@ -50,23 +48,37 @@ pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<
         Err(error) => return Err(error.into()),
     }
     let (events, seconds) = (last.0, begun.elapsed().as_secs_f64());
-    say(format_args!("imported: {events} events, up to position {events}, in {seconds:.1} s"));
-    Ok(())
+    Ok(say(format_args!("imported: {events} events, up to position {events}, in {seconds:.1} s"))?)
 }
 
-/// The file, which is read twice: so standard input is kept in one.
+/// The file, at its beginning and checked, and the position that it ends with.
+fn opened(path: &Path) -> anyhow::Result<(File, Position)> {
+    let cannot_read = || format!("{} cannot be read", path.display());
+    let mut file = open(path).with_context(cannot_read)?;
+    let last = check(&file).with_context(|| path.display().to_string())?;
+    file.rewind().with_context(cannot_read)?;
+    Ok((file, last))
+}
+
+/// The file, which is read twice: so what can be read only once is kept in one.
 fn open(path: &Path) -> anyhow::Result<File> {
-    if path == Path::new("-") {
-        let mut file = tempfile::tempfile()?;
-        io::copy(&mut io::stdin().lock(), &mut file)?;
-        file.rewind()?;
-        return Ok(file);
-    }
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        bail!("it is a directory");
-    }
-    Ok(file)
+    let mut once: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            bail!("it is a directory");
+        }
+        if metadata.is_file() {
+            return Ok(file);
+        }
+        Box::new(file)
+    };
+    let mut kept = tempfile::tempfile()?;
+    io::copy(&mut once, &mut kept)?;
+    kept.rewind()?;
+    Ok(kept)
 }
 
 /// Reads the whole file and says which position it ends with.

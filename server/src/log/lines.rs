@@ -50,18 +50,35 @@ impl Events {
         self.chain.position()
     }
 
-    fn read(&mut self) -> anyhow::Result<Option<RecordedEvent>> {
+    /// Reads a line; none is there at the end.
+    fn next_line(&mut self) -> anyhow::Result<bool> {
         self.line.clear();
         self.number += 1;
         let number = self.number;
         let mut limited = (&mut self.lines).take(LINE_BYTES);
         limited.read_until(b'\n', &mut self.line).with_context(|| format!("line {number} cannot be read"))?;
-        if self.line.is_empty() {
-            return Ok(None);
-        }
         if self.line.len() as u64 == LINE_BYTES {
             bail!("line {number}: expected at most {} MiB, found more", LINE_BYTES >> 20);
         }
+        Ok(!self.line.is_empty())
+    }
+
+    fn read(&mut self) -> anyhow::Result<Option<RecordedEvent>> {
+        let mut blank = None;
+        loop {
+            if !self.next_line()? {
+                return Ok(None);
+            }
+            if !self.line.trim_ascii().is_empty() {
+                break;
+            }
+            // At the end, where editors leave them, blank lines are nothing.
+            blank.get_or_insert(self.number);
+        }
+        if let Some(number) = blank {
+            bail!("line {number}: expected an event, found a blank line");
+        }
+        let number = self.number;
         let event = record::read(&self.line, &self.chain).map_err(|reason| anyhow!("line {number}: {reason}"))?;
         self.chain.follow(&event).map_err(|error| on_line(number, error))?;
         match self.ids.entry(event.envelope.id.0) {

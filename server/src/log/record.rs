@@ -77,7 +77,8 @@ pub fn write(event: &RecordedEvent) -> Result<Vec<u8>, Unwritable> {
 
 /// Reads a line that comes after the events of `chain`. Whether it follows on them is not checked.
 pub fn read(line: &[u8], chain: &Chain) -> Result<RecordedEvent, String> {
-    let line: Line<'_> = serde_json::from_slice(line).map_err(|error| format!("expected an event, found: {error}"))?;
+    let line: Line<'_> =
+        serde_json::from_slice(line).map_err(|error| format!("expected an event, found: {}", without_place(&error)))?;
     let expected = |what: &str, found: &str| format!("expected {what}, found {found:?}");
     let data = match (line.data, line.data_base64) {
         (Some(data), None) => data.get().as_bytes().to_vec(),
@@ -108,6 +109,12 @@ pub fn read(line: &[u8], chain: &Chain) -> Result<RecordedEvent, String> {
         data: data.into(),
         checksum,
     })
+}
+
+/// What is wrong with JSON, but for the place: whoever names the file's line would name another one.
+fn without_place(error: &serde_json::Error) -> String {
+    let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 /// Data as JSON, if they are JSON without anything around it and without a line break in it. A bare null is left out: a
@@ -223,7 +230,7 @@ mod tests {
             let broken = good.replacen(from, to, 1);
             assert_ne!(broken, good);
             let error = read(broken.as_bytes(), &Chain::default()).unwrap_err();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(says) && !error.contains("column"), "{error}");
         }
     }
 
