@@ -107,6 +107,12 @@ pub enum DataDirectoryError {
         /// Which directory.
         path: PathBuf,
     },
+    /// It was being made when that was cut off.
+    #[error("{} is what a restore left that was cut off: delete it and begin again", path.display())]
+    CutOff {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// Something is there where nothing may be.
     #[error("{} is not empty: choose a directory that is, or one that is not there yet", path.display())]
     NotEmpty {
@@ -138,7 +144,7 @@ impl DataDirectory {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         // Nothing is written, not even a lock, in a directory that is not for this program.
         if !is_known(&layout)? && !is_fresh(path).map_err(io)? {
-            return Err(DataDirectoryError::Foreign { path: path.to_owned() });
+            return Err(not_whole(&layout));
         }
         let lock = lock(&layout)?;
         // Whoever had it before may have been a later version.
@@ -146,6 +152,20 @@ impl DataDirectory {
             write_format(&layout).map_err(io)?;
         }
         Ok(Self { layout, _lock: lock })
+    }
+
+    /// Fails if what is at `path` is not a whole data directory, of whatever format. It is not taken.
+    pub fn check(path: &Path) -> Result<(), DataDirectoryError> {
+        let layout = Layout::of(path);
+        if layout.format().exists() { Ok(()) } else { Err(not_whole(&layout)) }
+    }
+
+    /// The process that has the directory at `path`, as far as it can be told.
+    pub fn holder(path: &Path) -> Option<u32> {
+        match in_use(&Layout::of(path)) {
+            Ok(Some(DataDirectoryError::InUse { holder, .. })) => holder,
+            _ => None,
+        }
     }
 
     /// Where things lie in it.
@@ -169,10 +189,10 @@ impl Unfinished {
         let layout = Layout::of(path);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
         if !is_fresh(path).map_err(io)? {
-            if let Some(in_use) = in_use(&layout).map_err(io)? {
-                return Err(in_use);
-            }
-            return Err(DataDirectoryError::NotEmpty { path: path.to_owned() });
+            return Err(match not_whole(&layout) {
+                DataDirectoryError::Foreign { path } => DataDirectoryError::NotEmpty { path },
+                more => more,
+            });
         }
         let lock = lock(&layout)?;
         Ok(Self { layout, lock })
@@ -202,6 +222,19 @@ fn is_known(layout: &Layout) -> Result<bool, DataDirectoryError> {
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(DataDirectoryError::Io { path, source }),
+    }
+}
+
+/// Why a directory that holds something is no data directory: what fills one locks it first, and says what it is last.
+fn not_whole(layout: &Layout) -> DataDirectoryError {
+    let path = layout.0.clone();
+    match in_use(layout) {
+        Ok(Some(in_use)) => in_use,
+        Ok(None) if layout.lock().exists() && layout.log().exists() && !layout.format().exists() => {
+            DataDirectoryError::CutOff { path }
+        }
+        Ok(None) => DataDirectoryError::Foreign { path },
+        Err(source) => DataDirectoryError::Io { path, source },
     }
 }
 

@@ -29,6 +29,12 @@ pub enum SecretError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The file holds something else.
+    #[error("{} holds no webhook secret: expected `whsec_` and 16 to 512 bytes in base64", path.display())]
+    NoneIn {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The text is something else.
     #[error("a webhook secret is `whsec_` and 16 to 512 bytes in base64")]
     NotASecret,
@@ -77,7 +83,14 @@ impl Secret {
             getrandom::fill(&mut bytes).map_err(|_| file(io::Error::other("no random numbers")))?;
             secret_file::create(path, format!("{PREFIX}{}\n", STANDARD.encode(bytes)).as_bytes()).map_err(file)?;
         }
-        Self::parse(&std::fs::read_to_string(path).map_err(file)?)
+        Self::load(path)
+    }
+
+    /// The secret in `path`.
+    pub fn load(path: &Path) -> Result<Self, SecretError> {
+        let file = |source| SecretError::File { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(file)?;
+        Self::parse(&text).map_err(|_| SecretError::NoneIn { path: path.to_owned() })
     }
 
     /// The value of `webhook-signature` for a message.

@@ -12,10 +12,12 @@ use crate::stores::needs_vault;
 use anyhow::{Context, bail};
 use manifest::Manifest;
 use options::BackupOptions;
-use platform::data_directory::Layout;
+use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::identity::signing_key::SigningKey;
 use platform::seam::Seam;
 use platform::vault;
+use platform::webhook::Secret;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -29,8 +31,11 @@ const CONFIGURATION: &str = "configuration";
 pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> {
     let (begun, settings, target) = (Instant::now(), Settings::load(global)?, options.directory);
     let source = Layout::of(&settings.data_directory());
+    if source.log().exists() {
+        DataDirectory::check(source.path())?;
+    }
     let log = SqliteLogReader::open(&source.log()).await?;
-    let parent = free(&target)?;
+    let parent = free(&target, &source)?;
     let cannot = || format!("the backup cannot be written in {}", parent.display());
     // Beside its place, and gone if it is not put there.
     let staging = tempfile::Builder::new()
@@ -46,7 +51,9 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
     let written = manifest.write(copy.path()).with_context(cannot)?;
     protect(&written).with_context(cannot)?;
     sync(&[copy.path()]).with_context(cannot)?;
-    std::fs::rename(staging.path(), &target).with_context(cannot)?;
+    // Another process may have put something there meanwhile.
+    std::fs::rename(staging.path(), &target)
+        .with_context(|| format!("the backup cannot be put at {}", target.display()))?;
     // It lies elsewhere now.
     let _ = staging.keep();
     sync(&[&parent]).with_context(cannot)?;
@@ -54,8 +61,12 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
 }
 
 /// Where the directory is to lie: nothing may be in it yet.
-fn free(target: &Path) -> anyhow::Result<PathBuf> {
+fn free(target: &Path, source: &Layout) -> anyhow::Result<PathBuf> {
     let cannot = || format!("{} cannot be used", target.display());
+    let (data, place) = (source.path().canonicalize()?, std::path::absolute(target)?);
+    if place.ancestors().find_map(|place| place.canonicalize().ok()).is_some_and(|place| place.starts_with(data)) {
+        bail!("{} lies in the data directory: name one elsewhere, best on another disk", target.display());
+    }
     let entry = match std::fs::read_dir(target) {
         Ok(mut entries) => entries.next(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -88,6 +99,7 @@ async fn copy_stores(log: &SqliteLogReader, source: &Layout, copy: &Layout) -> a
 /// The directory's own keys; where the configuration names another one that signs, that one in its place.
 fn copy_keys(settings: &Settings, source: &Layout, copy: &Layout) -> anyhow::Result<Vec<String>> {
     let signing = settings.auth.signing_key_file.clone().unwrap_or_else(|| source.signing_key());
+    check_keys(&signing, &source.webhook_secret()).context("no server could be started with a backup")?;
     let mut names = Vec::new();
     for (from, to) in [(signing, copy.signing_key()), (source.webhook_secret(), copy.webhook_secret())] {
         if !from.exists() && settings.auth.signing_key_file.as_ref() != Some(&from) {
@@ -102,6 +114,17 @@ fn copy_keys(settings: &Settings, source: &Layout, copy: &Layout) -> anyhow::Res
         sync(&[&copy.keys()])?;
     }
     Ok(names)
+}
+
+/// Checks that a server would take these keys, as far as they are there.
+fn check_keys(signing: &Path, webhook: &Path) -> anyhow::Result<()> {
+    if signing.exists() {
+        SigningKey::load(signing)?;
+    }
+    if webhook.exists() {
+        Secret::load(webhook)?;
+    }
+    Ok(())
 }
 
 fn copy_configuration(global: &Global, copy: &Layout) -> anyhow::Result<Option<String>> {

@@ -305,6 +305,7 @@ async fn a_damaged_log_is_not_backed_up() {
     std::fs::create_dir(&damaged).unwrap();
     std::fs::write(damaged.join("log.sqlite"), log).unwrap();
     std::fs::copy(backup.join("vault.sqlite"), damaged.join("vault.sqlite")).unwrap();
+    std::fs::write(damaged.join("format"), "1\n").unwrap();
     let target = directory.path().join("second");
     let error = refusal(&damaged, &["backup", target.to_str().unwrap()]);
     assert!(error.contains("damaged at position") && error.contains("stream order-"), "{error}");
@@ -327,4 +328,34 @@ async fn a_key_of_its_own_place_comes_along() {
     assert_eq!(std::fs::read(backup.join("keys/signing.pem")).unwrap(), std::fs::read(&key).unwrap());
     assert!(backup.join("configuration.yaml").exists());
     colophon.stop();
+}
+
+#[tokio::test]
+async fn what_no_server_could_be_started_with_is_not_backed_up() {
+    let (directory, backup) = small_backup().await;
+    let (data, target) = (directory.path().join("data"), directory.path().join("second"));
+    let arguments = ["backup", target.to_str().unwrap()];
+    let inside = refusal(&data, &["backup", data.join("a/b").to_str().unwrap()]);
+    assert!(inside.contains("lies in the data directory") && !data.join("a").exists(), "{inside}");
+
+    for key in ["signing.pem", "webhook.secret"] {
+        let path = data.join("keys").join(key);
+        let written = std::fs::read(&path);
+        std::fs::write(&path, "").unwrap();
+        let error = refusal(&data, &arguments);
+        assert!(error.contains(path.to_str().unwrap()) && !target.exists(), "{error}");
+        written.map_or_else(|_| std::fs::remove_file(&path), |written| std::fs::write(&path, written)).unwrap();
+    }
+
+    // As a restore leaves it that is killed.
+    let cut_off = directory.path().join("cut-off");
+    std::fs::create_dir(&cut_off).unwrap();
+    std::fs::write(cut_off.join("lock"), "4711\n").unwrap();
+    std::fs::copy(backup.join("log.sqlite"), cut_off.join("log.sqlite")).unwrap();
+    let before = files(&cut_off);
+    for arguments in [&arguments[..], &["serve", "--listen", "127.0.0.1:0"], &["restore", backup.to_str().unwrap()]] {
+        let error = refusal(&cut_off, arguments);
+        assert!(error.contains("a restore left that was cut off: delete it"), "{arguments:?}: {error}");
+        assert_eq!(files(&cut_off), before);
+    }
 }

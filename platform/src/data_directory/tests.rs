@@ -54,17 +54,24 @@ fn a_directory_that_is_being_filled_is_nobody_s_until_it_is_done() {
     let path = parent.path().join("data");
     let unfinished = Unfinished::begin(&path).unwrap();
     std::fs::write(unfinished.layout().log(), "half of a log").unwrap();
-    assert!(DataDirectory::open(&path).is_err());
+    let holder = Some(std::process::id());
+    for taken in [DataDirectory::open(&path).map(drop), DataDirectory::check(&path)] {
+        assert!(matches!(taken, Err(DataDirectoryError::InUse { holder: it, .. }) if it == holder));
+    }
+    assert_eq!(DataDirectory::holder(&path), holder);
     // As after a crash: neither a data directory, nor a place for a new one.
     drop(unfinished);
-    assert!(matches!(DataDirectory::open(&path), Err(DataDirectoryError::Foreign { .. })));
-    assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::NotEmpty { .. })));
+    let (opened, checked) = (DataDirectory::open(&path).map(drop), DataDirectory::check(&path));
+    for refused in [opened, checked, Unfinished::begin(&path).map(drop)] {
+        assert!(matches!(refused, Err(DataDirectoryError::CutOff { .. })));
+    }
     std::fs::remove_dir_all(&path).unwrap();
     let directory = Unfinished::begin(&path).unwrap().finish().unwrap();
     assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::InUse { holder: Some(_), .. })));
     drop(directory);
     assert!(matches!(Unfinished::begin(&path), Err(DataDirectoryError::NotEmpty { .. })));
     DataDirectory::open(&path).unwrap();
+    DataDirectory::check(&path).unwrap();
 }
 
 #[test]

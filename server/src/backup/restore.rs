@@ -2,8 +2,8 @@
 
 use super::manifest::{Entry, Manifest};
 use super::options::RestoreOptions;
-use super::{CONFIGURATION, protect, sync};
-use crate::cli::{Global, say};
+use super::{CONFIGURATION, check_keys, protect, sync};
+use crate::cli::{Global, say, warn};
 use crate::log::verify;
 use crate::settings::Settings;
 use anyhow::{Context, ensure};
@@ -26,20 +26,43 @@ pub async fn run(global: &Global, options: RestoreOptions) -> anyhow::Result<()>
     // A fork of the log's history: the positions after the backup will stand for other events than they did.
     let id = LogId(Seam::system().uuid());
     let unfinished = Unfinished::begin(&settings.data_directory())?;
-    if let Err(error) = fill(&unfinished, &backup, &manifest, id).await {
-        tidy_up(unfinished.layout(), &manifest);
-        return Err(error.context("nothing was restored"));
-    }
+    let mut filling = Filling { target: unfinished.layout().clone(), manifest: &manifest, whole: false };
+    fill(&filling.target, &backup, &manifest, id).await.context("nothing was restored")?;
+    filling.whole = true;
     let directory = unfinished.finish()?;
     let (events, path, seconds) = (manifest.position().0, directory.layout().path(), begun.elapsed().as_secs_f64());
-    say(format_args!("restored: {events} events, up to position {events}, in {} in {seconds:.1} s", path.display()));
-    say(format_args!("made: {}", manifest.created_at()));
-    say(format_args!("log: {} (a new id: what was built from the backed up one is built anew)", id.0));
+    say(format_args!("restored: {events} events, up to position {events}, in {} in {seconds:.1} s", path.display()))?;
+    say(format_args!("made: {}", manifest.created_at()))?;
+    say(format_args!("log: {} (a new id: what was built from the backed up one is built anew)", id.0))?;
     if let Some(file) = manifest.files().iter().find(|file| is_configuration(file)) {
         let file = backup.path().join(&file.name);
-        say(format_args!("configuration: not put in place; it is in {}", file.display()));
+        say(format_args!("configuration: not put in place; it is in {}", file.display()))?;
+    }
+    let keys = directory.layout();
+    if let Err(error) = check_keys(&keys.signing_key(), &keys.webhook_secret()) {
+        warn(format_args!("{error}; no server starts with it: remove it, and the next start makes a new one"));
     }
     Ok(())
+}
+
+/// What is put into a data directory: unless it is whole, it is removed again.
+struct Filling<'a> {
+    target: Layout,
+    manifest: &'a Manifest,
+    whole: bool,
+}
+
+/// Leaves the directory as it was, as far as that can be done; what is left is no data directory.
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        if self.whole {
+            return;
+        }
+        for file in self.manifest.files() {
+            let _ = std::fs::remove_file(self.target.path().join(&file.name));
+        }
+        let _ = std::fs::remove_dir(self.target.keys());
+    }
 }
 
 /// Checks that log and vault are whole, and belong together.
@@ -57,8 +80,7 @@ async fn check_stores(backup: &Layout, manifest: &Manifest) -> anyhow::Result<()
 }
 
 /// Copies all that belongs into a data directory, and makes log and vault those of a log of their own.
-async fn fill(unfinished: &Unfinished, backup: &Layout, manifest: &Manifest, id: LogId) -> anyhow::Result<()> {
-    let target = unfinished.layout();
+async fn fill(target: &Layout, backup: &Layout, manifest: &Manifest, id: LogId) -> anyhow::Result<()> {
     for file in manifest.files().iter().filter(|file| !is_configuration(file)) {
         let (from, to) = (backup.path().join(&file.name), target.path().join(&file.name));
         let parent = to.parent().unwrap_or(target.path());
@@ -73,14 +95,6 @@ async fn fill(unfinished: &Unfinished, backup: &Layout, manifest: &Manifest, id:
         vault::sqlite::hand_over(&target.vault(), id).await?;
     }
     Ok(sync(&[target.path()])?)
-}
-
-/// Leaves the directory as it was, as far as that can be done; what is left is no data directory.
-fn tidy_up(target: &Layout, manifest: &Manifest) {
-    for file in manifest.files() {
-        let _ = std::fs::remove_file(target.path().join(&file.name));
-    }
-    let _ = std::fs::remove_dir(target.keys());
 }
 
 fn is_configuration(file: &Entry) -> bool {
