@@ -11,6 +11,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use platform::data_directory::DataDirectory;
 use platform::event_log::Position;
 use schemas::api::payment::Outcome;
 use serde::de::DeserializeOwned;
@@ -30,13 +31,20 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = UnixStream::connect(socket)
-        .await
-        .with_context(|| format!("the data directory is in use, but no server answers at {}", socket.display()))?;
+    let stream = UnixStream::connect(socket).await.with_context(|| held(socket))?;
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // It ends when the exchange does; what goes wrong in it shows in the answer.
     tokio::spawn(connection);
     Ok(sender)
+}
+
+/// Why nobody answers at a socket although somebody has its directory.
+fn held(socket: &Path) -> String {
+    let holder = socket.parent().and_then(DataDirectory::holder).map(|process| format!(" (process {process})"));
+    format!(
+        "another tool{} has the data directory, or a server that begins or ends: try again when it is done",
+        holder.unwrap_or_default()
+    )
 }
 
 /// The answer, if the server did what it was asked.
