@@ -211,6 +211,11 @@ pub trait EventLog: Send + Sync {
 
     /// The log's last position now.
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>>;
+
+    /// Puts in order what the log is kept in, once all is done: nothing can be read or appended afterwards.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// The log's last position out of an engine's announcements of it, as soon as it is past `position`.

@@ -104,7 +104,9 @@ async fn import(
             let command = CommandRole::start(settings, &directory, &seam).await?;
             let progress = imports::start(file, task, command.commands.clone(), seam);
             let followed = follow(progress, bar, report).await;
+            let log = Arc::clone(&command.log);
             command.stop().await?;
+            log.close().await;
             followed
         }
         Err(DataDirectoryError::InUse { .. }) => {

@@ -162,12 +162,14 @@ impl Embedded {
         Ok(Self { command, views, key, api, admin, sandbox, workshop, stop, projectors, _directory: directory })
     }
 
-    /// Ends all roles, the writer first.
+    /// Ends all roles, the writer first, and closes the log, which all of them read.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        let log = Arc::clone(&self.command.log);
         self.command.stop().await?;
         self.workshop.close().await;
         self.stop.cancel();
         while self.projectors.join_next().await.is_some() {}
+        log.close().await;
         Ok(())
     }
 }

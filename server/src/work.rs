@@ -30,11 +30,12 @@ pub async fn perform(
             let views = Views::open(&layout, log.as_ref()).await?;
             let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
             views.keep(&mut keeping, &stop);
-            let workshop = Workshop::new(log, views, seam, None);
+            let workshop = Workshop::new(Arc::clone(&log), views, seam, None);
             let done = follow(workshop.start(task), take).await;
             workshop.close().await;
             stop.cancel();
             while keeping.join_next().await.is_some() {}
+            log.close().await;
             done
         }
         Err(DataDirectoryError::InUse { .. }) => follow(client::work(&layout.admin_socket(), &task).await?, take).await,

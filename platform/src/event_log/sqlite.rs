@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::timeout;
 use uuid::Uuid;
 use writer::Writer;
 
@@ -99,7 +100,8 @@ pub enum OpenError {
 /// The log.
 pub struct SqliteLog {
     id: LogId,
-    writer: Arc<Mutex<Writer>>,
+    /// None once the log is closed.
+    writer: Arc<Mutex<Option<Writer>>>,
     readers: SqlitePool,
     head: watch::Sender<Position>,
 }
@@ -138,7 +140,7 @@ impl SqliteLog {
         let readers = readers.connect_with(options.read_only(true).create_if_missing(false)).await.map_err(failed)?;
         Ok(Self {
             id: LogId(id),
-            writer: Arc::new(Mutex::new(Writer::new(connection, Position(head.cast_unsigned())))),
+            writer: Arc::new(Mutex::new(Some(Writer::new(connection, Position(head.cast_unsigned()))))),
             readers,
             head: watch::Sender::new(Position(head.cast_unsigned())),
         })
@@ -163,6 +165,10 @@ pub async fn rename(path: &Path, id: LogId) -> Result<(), OpenError> {
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
     sqlx::query("UPDATE log SET id = ?").bind(id.0).execute(&mut connection).await.map_err(failed)?;
     connection.close().await.map_err(failed)
+}
+
+fn closed() -> LogError {
+    LogError::Unavailable("it is closed".to_owned())
 }
 
 /// What tells whether a file is a log.
@@ -205,7 +211,7 @@ impl EventLog for SqliteLog {
         let (writer, announced) = (Arc::clone(&self.writer), self.head.clone());
         let carried_through = async move {
             let mut writer = writer.lock().await;
-            let (verdicts, head) = writer.append(batch).await?;
+            let (verdicts, head) = writer.as_mut().ok_or_else(closed)?.append(batch).await?;
             announced.send_replace(head);
             Ok(verdicts)
         };
@@ -234,7 +240,7 @@ impl EventLog for SqliteLog {
         let (writer, announced) = (Arc::clone(&self.writer), self.head.clone());
         let carried_through = async move {
             let mut writer = writer.lock().await;
-            writer.import(Intake::new(last, pages)).await?;
+            writer.as_mut().ok_or_else(closed)?.import(Intake::new(last, pages)).await?;
             announced.send_replace(last);
             Ok(())
         };
@@ -251,5 +257,20 @@ impl EventLog for SqliteLog {
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
         std::future::ready(Ok(*self.head.borrow())).boxed()
+    }
+
+    /// SQLite moves the write-ahead log into the file and removes it when the last connection is closed, unless that one
+    /// only reads: so the writer's is. A process that just ends closes none.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            if timeout(PATIENCE, self.readers.close()).await.is_err() {
+                tracing::warn!("the event log is still read: its write-ahead log stays beside it");
+            }
+            let Some(writer) = self.writer.lock().await.take() else { return };
+            if let Err(error) = writer.connection.close().await {
+                tracing::warn!(%error, "the event log could not be closed: its write-ahead log stays beside it");
+            }
+        }
+        .boxed()
     }
 }

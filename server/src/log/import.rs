@@ -40,7 +40,9 @@ pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<
     match DataDirectory::open(&directory) {
         Ok(directory) => {
             let (log, _) = stores::open(&directory, &Seam::system()).await?;
-            take(log.as_ref(), last, file).await?;
+            let taken = take(log.as_ref(), last, file).await;
+            log.close().await;
+            taken?;
         }
         Err(DataDirectoryError::InUse { .. }) => {
             client::import_log(&Layout::of(&directory).admin_socket(), last, Box::new(lines::text(file)?)).await?;

@@ -21,13 +21,11 @@ async fn four_events(directory: &TempDir) -> SqliteLog {
 
 /// Closes the file, so that nothing of it waits beside it.
 async fn close(log: SqliteLog) {
-    log.readers.close().await;
-    let Writer { connection, .. } = Arc::into_inner(log.writer).unwrap().into_inner();
-    connection.close().await.unwrap();
+    EventLog::close(&log).await;
 }
 
 async fn execute(log: &SqliteLog, statements: &'static str) {
-    sqlx::raw_sql(statements).execute(&mut log.writer.lock().await.connection).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut log.writer.lock().await.as_mut().unwrap().connection).await.unwrap();
 }
 
 #[tokio::test]
@@ -84,6 +82,7 @@ async fn commits_are_synchronous() {
     let directory = tempfile::tempdir().unwrap();
     let log = opened(&directory).await;
     let mut writer = log.writer.lock().await;
+    let writer = writer.as_mut().unwrap();
     let synchronous: i32 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer.connection).await.unwrap();
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer.connection).await.unwrap();
     assert_eq!((synchronous, journal.as_str()), (2, "wal"), "FULL: the disk has a commit before it is answered");
