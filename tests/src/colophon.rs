@@ -26,6 +26,26 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// A command none of whose files may grow beyond so many kibibytes: as on a disk that is full then.
+pub fn command_on_full_disk(kibibytes: u32, arguments: &[&str]) -> Command {
+    let mut command = Command::new("/bin/sh");
+    // A write beyond the limit fails, instead of ending the process by a signal.
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
+    command.env_clear().stdin(Stdio::null()).args(["-c", &limited]).arg(binary()).args(arguments);
+    command
+}
+
+/// Sends a signal, such as `-TERM`.
+pub fn signal(process: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &process.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A named pipe.
+pub fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
 /// Runs a command to its end.
 pub fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
@@ -90,13 +110,9 @@ impl Colophon {
         Self::start_command(directory, command).await
     }
 
-    /// Starts a server none of whose files may grow beyond so many kibibytes: as on a disk that is full then.
+    /// Starts a server on a disk that is full, as [`command_on_full_disk`] has it.
     pub async fn start_on_full_disk(directory: Arc<TempDir>, kibibytes: u32) -> Self {
-        let mut command = Command::new("/bin/sh");
-        // A write beyond the limit fails, instead of ending the process by a signal.
-        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kibibytes * 2);
-        command.env_clear().stdin(Stdio::null()).args(["-c", &limited]).arg(binary()).arg("serve");
-        Self::start_command(directory, command).await
+        Self::start_command(directory, command_on_full_disk(kibibytes, &["serve"])).await
     }
 
     async fn start_command(directory: Arc<TempDir>, mut command: Command) -> Self {
@@ -234,8 +250,7 @@ impl Colophon {
     }
 
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self::signal(&self.child, signal);
     }
 }
 

@@ -1,6 +1,6 @@
 //! `colophon log export` and `log import`: the same bytes, whole or nothing, and no trace of a refusal.
 
-use crate::colophon::{Colophon, answer, command, isbn, said};
+use crate::colophon::{Colophon, answer, command, command_on_full_disk, isbn, pipe, run, said, signal};
 use crate::log_tools::{files, json, on, refusal, tool};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -12,8 +12,9 @@ use platform::seam::Seam;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -64,6 +65,68 @@ async fn an_export_of_an_import_is_the_same_bytes() {
     assert_eq!(tool(&piped, &["log", "export", "-"]).as_bytes(), bytes);
 }
 
+#[tokio::test]
+async fn a_log_is_imported_out_of_a_pipe_and_with_blank_lines_behind_it() {
+    let (colophon, file) = exported().await;
+    let directory = colophon.stop();
+    let bytes = std::fs::read(&file).unwrap();
+    let (named, data) = (directory.path().join("pipe"), directory.path().join("piped"));
+    pipe(&named);
+    let arguments = ["log", "import", named.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+    let importing = command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    std::fs::write(&named, [&bytes[..], b"\n\r\n  \n"].concat()).unwrap();
+    let imported = importing.wait_with_output().unwrap();
+    assert!(imported.status.success(), "{}", said(&imported));
+    assert_eq!(tool(&data, &["log", "export", "-"]).as_bytes(), bytes);
+}
+
+#[tokio::test]
+async fn after_an_orderly_end_all_events_are_in_the_log_s_file() {
+    let (colophon, file) = exported().await;
+    let directory = colophon.stop();
+    let imported = directory.path().join("imported");
+    tool(&imported, &["log", "import", file.to_str().unwrap()]);
+    for data in [directory.path().join("data"), imported] {
+        assert!(!data.join("log.sqlite-wal").exists(), "{}", data.display());
+        let alone = tempfile::tempdir().unwrap();
+        std::fs::copy(data.join("log.sqlite"), alone.path().join("log.sqlite")).unwrap();
+        assert!(tool(alone.path(), &["log", "stats"]).contains("last position:  60"), "{}", data.display());
+    }
+}
+
+#[tokio::test]
+async fn only_regular_files_are_written_over() {
+    let (colophon, file) = exported().await;
+    let directory = colophon.stop();
+    let (data, bytes) = (directory.path().join("data"), std::fs::read(&file).unwrap());
+    let table = crate::colophon::write(directory.path(), "stock.csv", format!("isbn,on_hand\n{},3\nbad,1\n", isbn(1)));
+    let place = |name: &str| directory.path().join(name);
+    pipe(&place("pipe"));
+    for (link, target) in [("to-pipe", "pipe"), ("to-nothing", "nothing"), ("to-file", "file")] {
+        std::os::unix::fs::symlink(place(target), place(link)).unwrap();
+    }
+    let write = |arguments: &[&str]| run(&[arguments, &["--data-dir", data.to_str().unwrap()]].concat());
+    let export = |place: &Path| write(&["log", "export", place.to_str().unwrap(), "--force"]);
+    let import = |place: &Path| write(&["import", "stock", &table, "--refused", place.to_str().unwrap()]);
+    let is_pipe = |name: &str| std::fs::symlink_metadata(place(name)).unwrap().file_type().is_fifo();
+    for write in [&export as &dyn Fn(&Path) -> Output, &import] {
+        for (name, says) in
+            [("pipe", "is a device, a pipe"), ("to-pipe", "is a device, a pipe"), ("to-nothing", "leads nowhere")]
+        {
+            let refused = write(&place(name));
+            let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+            assert!(refused.status.code() == Some(1) && error.contains(says), "{name}: {}", said(&refused));
+            assert!(is_pipe("pipe") && !place("nothing").exists(), "{name}");
+        }
+        std::fs::write(place("file"), "as it was").unwrap();
+        let written = write(&place("to-file"));
+        assert!(written.status.success() && place("to-file").is_symlink(), "{}", said(&written));
+        assert_ne!(std::fs::read(place("file")).unwrap(), b"as it was");
+    }
+    assert!(export(&place("file")).status.success());
+    assert!(std::fs::read(place("file")).unwrap().starts_with(&bytes));
+}
+
 /// What is wrong with a file, and what is said of it.
 fn broken(lines: &[&str]) -> Vec<(String, Vec<&'static str>)> {
     let joined = |lines: &[&str]| lines.join("\n") + "\n";
@@ -97,6 +160,7 @@ fn broken(lines: &[&str]) -> Vec<(String, Vec<&'static str>)> {
         (joined(&swapped), vec!["line 11", "position 11"]),
         (joined(&doubled), vec!["line 6", "position 6", "the next one at position 5"]),
         (joined(lines) + "[", vec!["line 61: expected an event"]),
+        (joined(lines) + "\n \n[", vec!["line 61: expected an event, found a blank line"]),
     ]
 }
 
@@ -118,6 +182,7 @@ async fn a_refused_import_names_the_line_and_leaves_no_trace() {
             let before = files(data);
             let error = refusal(data, &["log", "import", bad.to_str().unwrap()]);
             assert!(says.iter().all(|part| error.contains(part)), "{says:?}: {error}");
+            assert!(!error.contains("column"), "the line is named once: {error}");
             assert_eq!(files(data), before);
         }
         assert!(!absent.exists());
@@ -227,7 +292,47 @@ async fn an_import_that_is_killed_leaves_an_empty_log() {
         let stats = json(&tool(&data, &["log", "stats", "--json"])).remove(0);
         assert_eq!(stats["events"], Value::from(0));
     }
+    // Where there is no room, it is that which is told.
+    let full = command_on_full_disk(8_192, &arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(full.status.code() == Some(1) && error.contains("full or read-only"), "{}", said(&full));
     let told = on(&data, &arguments[..3]);
     assert!(told.status.success(), "{}", said(&told));
     assert!(std::fs::read(&file).unwrap() == tool(&data, &["log", "export", "-"]).into_bytes());
+}
+
+/// What is hidden in a directory.
+fn hidden(directory: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+#[tokio::test]
+async fn a_tool_that_is_interrupted_removes_what_is_unfinished() {
+    let directory = tempfile::tempdir().unwrap();
+    large(&directory, 20_000).await;
+    let data = directory.path().join("source");
+    std::fs::write(data.join("format"), "1\n").unwrap();
+    let (out, named) = (directory.path().join("out"), directory.path().join("pipe"));
+    std::fs::create_dir(&out).unwrap();
+    pipe(&named);
+    for (tool, sent, status) in [("export", "-INT", 130), ("export", "-TERM", 143), ("backup", "-INT", 130)] {
+        let arguments = if tool == "export" { vec!["log", "export", "events"] } else { vec!["backup", "copy"] };
+        let mut working = command(&arguments);
+        let mut working = working.arg("--data-dir").arg(&data).current_dir(&out).spawn().unwrap();
+        let begun = Instant::now();
+        while hidden(&out).is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60) && working.try_wait().unwrap().is_none());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        signal(&working, sent);
+        assert_eq!(working.wait().unwrap().code(), Some(status), "{tool}");
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0, "{tool}: {:?}", hidden(&out));
+    }
+    // Also one that waits for what does not come.
+    let waiting = ["log", "import", named.to_str().unwrap(), "--data-dir", out.to_str().unwrap()];
+    let mut waiting = command(&waiting).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    signal(&waiting, "-TERM");
+    assert_eq!(waiting.wait().unwrap().code(), Some(143));
 }

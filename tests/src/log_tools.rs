@@ -1,6 +1,6 @@
 //! `colophon log` on a log of real commands: beside its server, without one, and where a server refuses it.
 
-use crate::colophon::{Colophon, command, isbn, run, said};
+use crate::colophon::{Colophon, command, command_on_full_disk, isbn, run, said, signal};
 use crate::shop::{Customer, line, open, pay, stocked, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -163,8 +163,7 @@ async fn following_shows_what_comes_and_ends_well() {
     colophon.adjust(&book, 1).await;
     colophon.register(&isbn(3)).await;
     assert_eq!(next(), 4);
-    let interrupted = std::process::Command::new("kill").args(["-INT", &following.id().to_string()]).status();
-    assert!(interrupted.unwrap().success());
+    signal(&following, "-INT");
     assert_eq!(following.wait().unwrap().code(), Some(0));
     colophon.stop();
 }
@@ -218,4 +217,59 @@ async fn a_log_that_a_server_refuses_is_looked_into_all_the_same() {
     let error = refusal(&damaged, &["log", "export", file.to_str().unwrap()]);
     assert!(error.contains("damaged at position") && !file.exists(), "{error}");
     assert!(tool(&damaged, &["log", "stats"]).contains("OrderPlaced"), "counting goes on");
+
+    // All that is sound comes before the error, and no import takes it for the whole.
+    let sound = verdict["position"].as_u64().unwrap() - 1;
+    let tail = on(&damaged, &["log", "tail", "--json", "--since", "1"]);
+    let lines = json(std::str::from_utf8(&tail.stdout).unwrap());
+    assert_eq!((tail.status.code(), lines.len() as u64), (Some(1), sound), "{}", said(&tail));
+    let export = on(&damaged, &["log", "export", "-"]);
+    let text = String::from_utf8(export.stdout).unwrap();
+    let (whole, cut) = text.rsplit_once('\n').unwrap();
+    assert_eq!((export.status.code(), json(whole)), (Some(1), lines));
+    assert!(!cut.is_empty(), "it ends within a line");
+    std::fs::write(&file, &text).unwrap();
+    let error = refusal(&directory.path().join("new"), &["log", "import", file.to_str().unwrap()]);
+    assert!(error.contains(&format!("line {}: expected an event", sound + 1)), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_once() {
+    let colophon = Colophon::start().await;
+    colophon.register(&isbn(1)).await;
+    let (data, directory) = (colophon.data(), colophon.kill());
+    // What processes share to read a log that was cut off; it has to be made anew.
+    std::fs::remove_file(data.join("log.sqlite-shm")).unwrap();
+    for arguments in [["log", "stats"], ["log", "verify"], ["log", "tail"], ["backup", "b"]] {
+        let mut command = command_on_full_disk(0, &arguments);
+        let output = command.current_dir(directory.path()).arg("--data-dir").arg(&data).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+        assert_eq!(error.matches("full or read-only").count(), 1, "{arguments:?}: {error}");
+        assert_eq!(error.matches("disk I/O error").count(), 1, "{arguments:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_printed_is_an_error_unless_nobody_reads() {
+    let directory = Colophon::start().await.stop();
+    let data = directory.path().join("data");
+    let printing: [&[&str]; 3] =
+        [&["config", "example"], &["token", "--subject", "me", "--role", "user"], &["log", "stats"]];
+    for arguments in printing {
+        let out = std::fs::File::create(directory.path().join("out")).unwrap();
+        let mut command = command_on_full_disk(0, arguments);
+        // A key of its own place, so that the directory need not be taken, which writes there.
+        let command = command.env("COLOPHON_AUTH__SIGNING_KEY_FILE", data.join("keys/signing.pem"));
+        let output = command.arg("--data-dir").arg(&data).stdout(out).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(error.contains("standard output cannot be written"), "{arguments:?}: {error}");
+    }
+    for arguments in printing.into_iter().chain([&["dead-letters", "list"][..], &["replay", "list"]]) {
+        let mut unread = command(arguments);
+        let mut unread = unread.arg("--data-dir").arg(&data).stdout(Stdio::piped()).spawn().unwrap();
+        drop(unread.stdout.take());
+        assert!(unread.wait().unwrap().success(), "{arguments:?}");
+    }
 }

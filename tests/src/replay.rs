@@ -3,10 +3,12 @@
 use crate::colophon::{Colophon, answer, command, isbn, said};
 use crate::log_tools::{json, refusal, tool};
 use crate::shop::{self, Customer, line, stocked};
+use platform::data_directory::DataDirectory;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -288,4 +290,38 @@ async fn an_event_that_a_view_has_missed_is_found_by_the_tool_and_by_the_server(
     tool(&data, &["replay", "rebuild", "books", "--accept-differences"]);
     colophon.eventually("/readyz", |ready| ready.json()["alarms"] == json!([])).await;
     tool(&data, &["replay", "verify"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_on_when_nobody_reads_any_more() {
+    let colophon = Colophon::start().await;
+    for n in 0..20 {
+        colophon.register(&isbn(n)).await;
+    }
+    let data = colophon.data();
+    let live = |view: &str| stages(&data, view).into_iter().find(|(_, stage)| stage == "live").unwrap().0;
+    let rebuild = || {
+        let arguments = ["replay", "rebuild", "--all", "--json", "--data-dir", data.to_str().unwrap()];
+        let mut rebuilding = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(rebuilding.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(rebuilding.wait().unwrap().success());
+    };
+    rebuild();
+    assert!(VIEWS.iter().all(|view| live(view) == 2));
+    let _directory = colophon.stop();
+    rebuild();
+    assert!(VIEWS.iter().all(|view| live(view) == 3));
+}
+
+#[tokio::test]
+async fn a_second_tool_is_told_who_has_the_directory() {
+    let directory = Colophon::start().await.stop();
+    let data = directory.path().join("data");
+    let _held = DataDirectory::open(&data).unwrap();
+    let holder = format!("another tool (process {}) has the data directory", std::process::id());
+    for arguments in [&["replay", "list"][..], &["dead-letters", "list"], &["import", "stock", "Cargo.toml"]] {
+        let error = refusal(&data, arguments);
+        assert!(error.contains(&holder) && error.contains("try again when it is done"), "{arguments:?}: {error}");
+    }
 }
