@@ -8,6 +8,7 @@ use crate::views::Views;
 use anyhow::bail;
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
 use platform::seam::Seam;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
