@@ -23,9 +23,18 @@ pub async fn open(directory: &DataDirectory, seam: &Seam) -> anyhow::Result<(Arc
         );
     }
     let log = SqliteLog::open(&layout.log(), seam).await?;
+    match vault_of(&log, layout).await {
+        Ok(vault) => Ok((Arc::new(log), Arc::new(vault))),
+        Err(error) => {
+            log.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn vault_of(log: &SqliteLog, layout: &Layout) -> anyhow::Result<SqliteVault> {
     needs_vault(layout, log.head().await?)?;
-    let vault = SqliteVault::open(&layout.vault(), log.id()).await?;
-    Ok((Arc::new(log), Arc::new(vault)))
+    Ok(SqliteVault::open(&layout.vault(), log.id()).await?)
 }
 
 /// Refuses a directory whose log has events, but no vault beside it.
