@@ -764,16 +764,23 @@ async fn a_generation_is_dropped_while_it_is_written() {
     assert_eq!(names.len(), 2, "the live one, and what says so: {names:?}");
 }
 
+/// One that is searched, and one that can be switched to.
+async fn two_generations(directory: &TempDir) -> Arc<SearchIndexes> {
+    use crate::view_store::{Generations, Stage};
+    let indexes = SearchIndexes::open(&directory.path().join("search"), &SHELF, source(1_000_000)).unwrap();
+    indexes.begin().await.unwrap();
+    indexes.mark(2, Stage::Built).await.unwrap();
+    Arc::new(indexes)
+}
+
 /// Two generations go on side by side, and now one, now the other is searched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_see_what_they_wait_for_and_nothing_older_than_before_whichever_generation_is_live() {
     use crate::view_store::{Generations, Stage};
     let directory = tempfile::tempdir().unwrap();
-    let indexes = Arc::new(SearchIndexes::open(&directory.path().join("search"), &SHELF, source(1_000_000)).unwrap());
+    let indexes = two_generations(&directory).await;
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
-    indexes.begin().await.unwrap();
-    indexes.mark(2, Stage::Built).await.unwrap();
     let (both, feeding) = (indexes.all().borrow().clone(), stop.clone());
     let feeding = tokio::spawn(async move {
         for position in 1.. {
@@ -819,13 +826,11 @@ async fn searches_see_what_they_wait_for_and_nothing_older_than_before_whichever
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_or_reads_while_another_generation_goes_live_sees_that_one() {
-    use crate::view_store::{Generations, Stage, Switch};
+    use crate::view_store::{Generations, Switch};
     let directory = tempfile::tempdir().unwrap();
-    let indexes = Arc::new(SearchIndexes::open(&directory.path().join("search"), &SHELF, source(1_000_000)).unwrap());
+    let indexes = two_generations(&directory).await;
     let stop = CancellationToken::new();
     let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));
-    indexes.begin().await.unwrap();
-    indexes.mark(2, Stage::Built).await.unwrap();
     let both = indexes.all().borrow().clone();
     let to = async |number: u32, position| {
         fill(&both[number as usize - 1], position, [book(1, "Emma", "Jane Austen")]).await;
