@@ -809,13 +809,11 @@ async fn searches_see_what_they_wait_for_and_nothing_older_than_before_whichever
         })
         .into();
     let mut switched = 0;
-    let until = Instant::now() + Duration::from_secs(1);
-    while Instant::now() < until {
+    while switched < 10 {
         let other = 3 - indexes.all().borrow().iter().find(|it| it.stage == Stage::Live).unwrap().number;
         indexes.freeze(other).await.unwrap();
         switched += u32::from(indexes.switch(other).await.unwrap() == crate::view_store::Switch::Done);
     }
-    assert!(switched > 3, "{switched}");
     stop.cancel();
     feeding.await.unwrap();
     for reading in reading {
