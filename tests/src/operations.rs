@@ -4,7 +4,7 @@ use crate::colophon::{Colophon, answer, book, isbn};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn probes_and_metrics_tell_how_it_fares() {
@@ -74,7 +74,9 @@ async fn a_server_that_is_asked_to_stop_answers_what_it_has_and_goes() {
         });
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
     let directory = colophon.stop();
+    assert!(begun.elapsed() < Duration::from_secs(10), "it takes {:?} to stop under load", begun.elapsed());
     let acknowledged: u64 = writers.join_all().await.iter().sum();
     assert!(!directory.path().join("data/admin.sock").exists());
     let colophon = Colophon::start_with(directory, &[], &[]).await;
