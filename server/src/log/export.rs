@@ -2,13 +2,12 @@
 
 use super::options::ExportOptions;
 use super::output::event_bar;
-use super::{PAGE, record};
+use super::record;
 use crate::cli::say;
 use crate::new_file::{Existing, NewFile};
 use crate::stdout::{Out, Unread};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::ProgressBar;
-use platform::event_log::seal::Chain;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -58,19 +57,13 @@ impl Drop for Printed {
 
 /// Writes the log as it is now, and says how many events that were.
 async fn export(log: &SqliteLogReader, out: &mut impl Write, bar: &ProgressBar) -> anyhow::Result<u64> {
-    let (head, mut chain) = (log.head().await?, Chain::default());
-    while chain.position() < head {
-        let left = usize::try_from(head.0 - chain.position().0).unwrap_or(PAGE);
-        let events = log.read_sound(chain.position(), left.min(PAGE)).await?;
-        if events.is_empty() {
-            bail!("the log ends after position {}, expected events up to {}", chain.position().0, head.0);
-        }
-        for event in &events {
-            chain.follow(event)?;
+    let whole = log
+        .walk(|event| {
             out.write_all(&record::write(event)?)?;
             out.write_all(b"\n")?;
-        }
-        bar.set_position(chain.position().0);
-    }
-    Ok(head.0)
+            bar.set_position(event.position.0);
+            anyhow::Ok(())
+        })
+        .await?;
+    Ok(whole.position.0)
 }

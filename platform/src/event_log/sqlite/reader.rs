@@ -139,18 +139,35 @@ impl SqliteLogReader {
     /// each stream's revisions and chain from its first event on, and SQLite's own view of its pages and indexes, without
     /// which a stream could lack an event. `progress` is told how far it has come. Fails on the first bad place.
     pub async fn verify(&self, progress: impl Fn(Position)) -> Result<Verified, LogError> {
+        let verified = self
+            .walk(|event| {
+                progress(event.position);
+                Ok::<_, LogError>(())
+            })
+            .await?;
+        self.check_file(verified.position).await?;
+        Ok(verified)
+    }
+
+    /// Hands over every event of the log as it is now, one after the other, each checked to follow on those before it. Fails
+    /// on the first that does not, after those before it.
+    pub async fn walk<E: From<LogError>>(
+        &self,
+        mut take: impl FnMut(&RecordedEvent) -> Result<(), E>,
+    ) -> Result<Verified, E> {
         let (head, mut chain) = (self.head().await?, Chain::default());
         while chain.position() < head {
             let after = chain.position();
             let left = usize::try_from(head.0 - after.0).unwrap_or(PAGE);
             let events = self.read_sound(after, left.min(PAGE)).await?;
             if events.is_empty() {
-                return Err(ends_before(after, head));
+                return Err(ends_before(after, head).into());
             }
-            events.iter().try_for_each(|event| chain.follow(event))?;
-            progress(chain.position());
+            for event in &events {
+                chain.follow(event)?;
+                take(event)?;
+            }
         }
-        self.check_file(head).await?;
         Ok(Verified { position: head, streams: chain.streams() as u64 })
     }
 
