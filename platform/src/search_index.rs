@@ -242,7 +242,11 @@ impl SearchIndex {
             tracing::warn!(%error, "the search index does not keep its last events; it reads them again");
         }
         let _ = preparing.await;
-        // Whoever waits for room would wait for ever.
+        self.close();
+    }
+
+    /// There will be no commit any more: whoever waits for room would wait for ever.
+    fn close(&self) {
         self.pending().close();
         self.snapshot.send_modify(|_| {});
     }
@@ -316,8 +320,7 @@ impl SearchIndex {
 
     /// Ends what writes its files, which are about to go: a commit or a merge under way would put some back.
     async fn discard(&self) -> Result<(), StoreError> {
-        self.pending().close();
-        self.snapshot.send_modify(|_| {});
+        self.close();
         let writer = self.writer.lock().await.take();
         beside(move || Ok(writer.map_or(Ok(()), IndexWriter::wait_merging_threads)?)).await
     }

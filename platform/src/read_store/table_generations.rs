@@ -128,8 +128,10 @@ impl TableGenerations {
             return Ok(Switch::Behind);
         }
         show(&mut transaction, &self.shared, number).await?;
-        sqlx::query("UPDATE generations SET stage = 'building' WHERE view = ? AND stage = 'kept'")
+        sqlx::query("UPDATE generations SET stage = ? WHERE view = ? AND stage = ?")
+            .bind(Stage::Building.name())
             .bind(self.shared.table.name)
+            .bind(Stage::Kept.name())
             .execute(&mut *transaction)
             .await?;
         set_stage(&mut transaction, &self.shared, from.number, Stage::Kept).await?;

@@ -3,7 +3,7 @@
 use super::options::AtOptions;
 use crate::log;
 use crate::log::options::Bound;
-use crate::log::output::{Output, event_bar};
+use crate::log::output::{Output, event_bar, plain};
 use crate::settings::Settings;
 use crate::tools::named;
 use anyhow::bail;
@@ -41,7 +41,7 @@ pub async fn run(settings: &Settings, options: AtOptions) -> anyhow::Result<()> 
     let mut out = Output::new(options.form);
     for parked in found.set_aside.parked.values() {
         let Parked { stream, position, reason, .. } = parked;
-        out.print(parked, |out| writeln!(out, "{stream} is set aside from position {position} on: {reason}"))?;
+        out.print(parked, |out| writeln!(out, "{stream} is set aside from position {position} on: {}", plain(reason)))?;
     }
     for (_, row) in &found.rows {
         let text = serde_json::to_string_pretty(row)?;
