@@ -5,9 +5,9 @@ use crate::dead_letters;
 use crate::worker::{Worker, WorkerError};
 use futures_util::future::join_all;
 use platform::bus::log_tail::{LogTail, Recent};
-use platform::view_store::{self, Generation, Generations, Stage};
+use platform::view_store::{self, Generation, Generations, Stage, ViewStore};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -22,39 +22,40 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut all = generations.all();
-    let retried = Mutex::new(BTreeSet::new());
+    // The generations whose streams that were set aside have been tried again.
+    let mut retried = BTreeSet::new();
     while !stop.is_cancelled() {
         let mut fed: Vec<Generation> = all.borrow_and_update().clone();
         fed.retain(|generation| generation.stage != Stage::Building);
         let round = stop.child_token();
-        let feeding = join_all(
-            fed.iter().map(|generation| feed(view, generations.as_ref(), generation, &recent, &retried, &round)),
-        );
+        let feeding = join_all(fed.iter().map(async |generation| {
+            let is_retried = retried.contains(&generation.number);
+            feed(view, generations.as_ref(), generation, &recent, is_retried, &round).await
+        }));
         let changed = async {
             // Without the sender the generations are closed, and so is all that would feed them.
             let _ = all.changed().await;
             round.cancel();
         };
-        tokio::join!(feeding, async {
-            round.run_until_cancelled(changed).await;
-        });
+        let (are_retried, _) = tokio::join!(feeding, round.run_until_cancelled(changed));
+        retried = fed.iter().zip(are_retried).filter(|(_, is)| *is).map(|(generation, _)| generation.number).collect();
     }
 }
 
-/// A worker, and another one after it failed.
+/// A worker, and another one after it failed. Answers whether the streams that were set aside have been tried again.
 async fn feed(
     view: &'static dyn AnyView,
     generations: &dyn Generations,
     generation: &Generation,
     recent: &Arc<Recent>,
-    retried: &Mutex<BTreeSet<u32>>,
+    mut is_retried: bool,
     stop: &CancellationToken,
-) {
+) -> bool {
     while !stop.is_cancelled() {
-        if let Err(error) = feed_once(view, generation, recent, retried, stop.clone()).await {
+        if let Err(error) = feed_once(view, &generation.store, recent, &mut is_retried, stop.clone()).await {
             if !generations.all().borrow().iter().any(|other| other.number == generation.number) {
                 // It was dropped meanwhile.
-                return;
+                break;
             }
             let view = view.name();
             tracing::error!(view, %error, "the view does not go on; trying again in a second");
@@ -62,27 +63,22 @@ async fn feed(
             stop.run_until_cancelled(tokio::time::sleep(RESTART_AFTER)).await;
         }
     }
+    is_retried
 }
 
 async fn feed_once(
     view: &'static dyn AnyView,
-    generation: &Generation,
+    store: &Arc<dyn ViewStore>,
     recent: &Arc<Recent>,
-    retried: &Mutex<BTreeSet<u32>>,
+    is_retried: &mut bool,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
-    let Generation { number, store, .. } = generation;
     // What was set aside by an older program, this one may be able to take.
-    if !lock(retried).contains(number) {
+    if !*is_retried {
         dead_letters::retry_all(view, recent.log(), store).await?;
-        lock(retried).insert(*number);
+        *is_retried = true;
     }
     let position = view_store::position(&store.checkpoints().await?);
     let bus = Box::new(LogTail::new(Arc::clone(recent), position));
     Worker::open(view, Arc::clone(store)).await?.run(bus, stop).await
-}
-
-/// The generations whose streams that were set aside have been tried again.
-fn lock(retried: &Mutex<BTreeSet<u32>>) -> MutexGuard<'_, BTreeSet<u32>> {
-    retried.lock().expect("nothing panics while it holds the numbers")
 }

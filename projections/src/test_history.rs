@@ -3,6 +3,7 @@
 use crate::any_view::AnyView;
 use crate::book::Books;
 use crate::projector;
+use crate::rebuild::{Progress, Rebuild};
 use crate::search::{self, Search};
 use crate::stock::{Stock, StockLedger};
 use crate::view::{Fact, View, table};
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -297,6 +299,12 @@ impl Viewed {
         while worker.position() < head {
             worker.advance(self.log.as_ref(), head).await.unwrap();
         }
+    }
+
+    /// A rebuild of it that tells how it goes.
+    pub fn rebuild(&self, tell: mpsc::Sender<Progress>) -> Rebuild {
+        let (generations, log) = (Arc::clone(&self.generations), Arc::clone(&self.log) as Arc<dyn EventLog>);
+        Rebuild { view: self.view, generations, log, tell }
     }
 
     /// Feeds all generations, as a process does it.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::book::Books;
-use crate::rebuild::{Rebuild, Then};
+use crate::rebuild::Then;
 use crate::search::Search;
 use crate::test_history::{History, Stores, Viewed, book_stream, catalogue, happen, keep_happening, until};
 use crate::view::{Fact, Poison, View};
@@ -158,8 +158,7 @@ async fn an_event_that_is_skipped_is_left_out_for_good() {
     for ((older, _), left_out) in views(&stores, &history).into_iter().zip(left_out) {
         assert_eq!(older.live().set_aside(), left_out, "it survives");
         let (tell, mut told) = mpsc::channel(1_000);
-        let log = Arc::clone(&older.log) as Arc<dyn EventLog>;
-        let rebuild = Rebuild { view: older.view, generations: Arc::clone(&older.generations), log, tell };
+        let rebuild = older.rebuild(tell);
         let rebuilt = rebuild.run(Then::SwitchIfEqual).await.unwrap();
         assert!(rebuilt.switched, "{rebuilt:?}, {:?}", told.recv().await);
         assert_eq!(older.live().set_aside(), left_out, "and is passed on");

@@ -13,8 +13,7 @@ use std::time::Duration;
 /// Does something with a rebuild, and listens to it.
 async fn listened<T>(viewed: &Viewed, what: impl AsyncFnOnce(&Rebuild) -> T) -> (T, Vec<Progress>) {
     let (tell, mut told) = mpsc::channel(4);
-    let log = Arc::clone(&viewed.log) as Arc<dyn EventLog>;
-    let rebuild = Rebuild { view: viewed.view, generations: Arc::clone(&viewed.generations), log, tell };
+    let rebuild = viewed.rebuild(tell);
     let doing = async {
         let done = what(&rebuild).await;
         drop(rebuild);

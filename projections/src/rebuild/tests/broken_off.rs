@@ -7,8 +7,7 @@ use crate::worker::Worker;
 /// Does something with a rebuild whose listener goes away after so many messages.
 async fn deserted<T>(viewed: &Viewed, after: usize, what: impl AsyncFnOnce(&Rebuild) -> T) -> T {
     let (tell, mut told) = mpsc::channel(1);
-    let log = Arc::clone(&viewed.log) as Arc<dyn EventLog>;
-    let rebuild = Rebuild { view: viewed.view, generations: Arc::clone(&viewed.generations), log, tell };
+    let rebuild = viewed.rebuild(tell);
     let listening = async {
         for _ in 0..after {
             told.recv().await;
@@ -76,8 +75,7 @@ async fn a_generation_that_was_being_compared_in_a_crash_is_still_there() {
         // Nobody listens, and the first message waits already.
         let (tell, _told) = mpsc::channel(1);
         tell.send(Progress::Comparing { rows: 0 }).await.unwrap();
-        let log = Arc::clone(&viewed.log) as Arc<dyn EventLog>;
-        let rebuild = Rebuild { view: viewed.view, generations: Arc::clone(&viewed.generations), log, tell };
+        let rebuild = viewed.rebuild(tell);
         tokio::select! {
             () = until(async || viewed.stages() == [(1, Stage::Live), (2, Stage::Building)]) => {}
             done = rebuild.switch(2, Then::Switch) => panic!("{done:?}"),
