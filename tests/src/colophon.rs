@@ -167,30 +167,20 @@ impl Colophon {
         answer(self.anonymous(Method::GET, path)).await
     }
 
-    /// A read that shows at least what `position` says, however long it takes on a machine that is busy.
+    /// A read that is to show at least what `position` says.
+    pub fn at(&self, path: &str, position: u64) -> RequestBuilder {
+        self.anonymous(Method::GET, path).header("Colophon-Min-Position", position)
+    }
+
+    /// What such a read shows, however long it takes on a machine that is busy.
     pub async fn get_at(&self, path: &str, position: u64) -> Answer {
-        let read = || answer(self.anonymous(Method::GET, path).header("Colophon-Min-Position", position));
-        let begun = Instant::now();
-        loop {
-            let answer = read().await;
-            let not_yet = answer.status == 503 && answer.json()["type"] == "/problems#not_yet";
-            if !not_yet || begun.elapsed() > PATIENCE {
-                return answer;
-            }
-        }
+        let is_shown = |read: &Answer| read.status != 503 || read.json()["type"] != "/problems#not_yet";
+        sent_until(self.at(path, position), is_shown).await
     }
 
     /// Reads a path until the answer is as it should be.
     pub async fn eventually(&self, path: &str, what: impl Fn(&Answer) -> bool) -> Answer {
-        let begun = Instant::now();
-        loop {
-            let read = self.get(path).await;
-            if what(&read) {
-                return read;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{path} stays {read:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        sent_until(self.anonymous(Method::GET, path), what).await
     }
 
     /// What `/readyz` says once all views are level.
@@ -267,6 +257,19 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
     assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR);
     Answer { status: status.as_u16(), headers, body: response.text().await.unwrap() }
+}
+
+/// Sends a request again and again until the answer is as it should be.
+async fn sent_until(request: RequestBuilder, what: impl Fn(&Answer) -> bool) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = answer(request.try_clone().unwrap()).await;
+        if what(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{request:?} is answered {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A body that registers a book.

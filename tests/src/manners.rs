@@ -176,7 +176,7 @@ async fn bad_reads_name_the_rule() {
         assert_eq!(answer(request).await.problem(), (400, "malformed".to_owned()), "{position}");
     }
     for position in [1, u64::MAX >> 1] {
-        let answer = colophon.get_at("/v1/books", position).await;
+        let answer = answer(colophon.at("/v1/books", position)).await;
         assert_eq!((answer.problem(), answer.header("retry-after")), ((503, "not_yet".to_owned()), "1"));
     }
     let delete = answer(colophon.anonymous(Method::DELETE, "/v1/books")).await;

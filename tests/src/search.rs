@@ -223,7 +223,7 @@ async fn what_is_typed_is_never_wrong_and_what_else_is_asked_may_be() {
         assert!(search(&colophon, &[("q", other.as_str().unwrap())]).await.json()["total"].as_u64() > Some(0));
     }
     assert_eq!(search(&colophon, &[("q", "daughter")]).await.json().get("did_you_mean"), None);
-    let far = colophon.get_at("/v1/search?q=x", 1 << 40).await;
+    let far = answer(colophon.at("/v1/search?q=x", 1 << 40)).await;
     assert_eq!((far.problem().0, far.header("retry-after")), (503, "1"));
 }
 
