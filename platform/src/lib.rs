@@ -7,6 +7,7 @@ mod derived_file;
 pub mod event_log;
 pub mod http_server;
 pub mod identity;
+pub mod postgres;
 pub mod read_store;
 pub mod seam;
 pub mod search_index;

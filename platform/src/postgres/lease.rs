@@ -1,0 +1,201 @@
+//! Leases: time-limited rights that one node has at a time, such as to be the log's writer.
+//!
+//! A lease is a row. Its *epoch* counts its owners; whoever acts under a lease where that matters checks the epoch under
+//! the log's lock, under which leases change hands. The time is the database's alone.
+
+use super::{connect, lock_log};
+use sqlx::{Connection, PgPool};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS leases (
+        name text PRIMARY KEY, owner uuid NOT NULL, address text NOT NULL,
+        epoch bigint NOT NULL, expires_at timestamptz NOT NULL)";
+
+/// Takes a lease that is free, expired or the owner's own.
+const ACQUIRE: &str = "
+    INSERT INTO leases AS held (name, owner, address, epoch, expires_at)
+    VALUES ($1, $2, $3, 1, clock_timestamp() + make_interval(secs => $4))
+    ON CONFLICT (name) DO UPDATE
+        SET owner = excluded.owner, address = excluded.address, epoch = held.epoch + 1, expires_at = excluded.expires_at
+        WHERE held.expires_at < clock_timestamp() OR held.owner = excluded.owner
+    RETURNING epoch";
+
+const RENEW: &str = "
+    UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND owner = $2 AND epoch = $3";
+
+const RELEASE: &str = "
+    UPDATE leases SET expires_at = '-infinity' WHERE name = $1 AND owner = $2 AND epoch = $3";
+
+const HOLDER: &str =
+    "SELECT address, epoch FROM leases WHERE name = $1 AND owner <> $2 AND expires_at >= clock_timestamp()";
+
+/// Counts the owners of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// Who has a lease, as far as this node knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// This node, at least until then unless it hears otherwise.
+    Ours {
+        /// Under which epoch.
+        epoch: Epoch,
+        /// When it ends, if it is not renewed.
+        until: Instant,
+    },
+    /// Another node, which is reached there.
+    Theirs {
+        /// Where, such as `127.0.0.1:9000`.
+        address: String,
+        /// Under which epoch.
+        epoch: Epoch,
+    },
+    /// Nobody, or the database does not say.
+    Unknown,
+}
+
+/// Why leases do not change.
+#[derive(Debug, Error)]
+#[error("the leases cannot be read or written: {0}")]
+pub struct LeaseError(#[from] sqlx::Error);
+
+/// What a lease is for, and who wants it.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The lease's name.
+    pub name: &'static str,
+    /// This process, and no other before or after it.
+    pub owner: Uuid,
+    /// Where other nodes reach it.
+    pub address: String,
+    /// How long the lease is good without being renewed.
+    pub ttl: Duration,
+}
+
+/// A lease that this node wants, has, or has lost.
+pub struct Lease {
+    pool: PgPool,
+    terms: Terms,
+    standing: watch::Sender<Standing>,
+}
+
+impl Lease {
+    /// Knows the lease's table; nothing is taken yet.
+    pub async fn open(url: &str, terms: Terms) -> Result<Self, LeaseError> {
+        // One to renew, and one that may wait for the log's lock.
+        let pool = connect(url, 2).await?;
+        let mut transaction = pool.begin().await?;
+        lock_log(&mut transaction).await?;
+        sqlx::query(CREATE).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Self { pool, terms, standing: watch::Sender::new(Standing::Unknown) })
+    }
+
+    /// Told whenever the standing changes, and when it is renewed.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Takes the lease whenever it is free, and renews it, until it is stopped; then it is given back.
+    pub async fn keep(&self, stop: CancellationToken) {
+        let mut beat = interval(self.terms.ttl / 5);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            let asked_at = Instant::now();
+            let before = self.standing.borrow().clone();
+            // A database that does not answer must not keep a lease alive in our eyes.
+            let answered = tokio::time::timeout(self.terms.ttl, self.look(&before, asked_at)).await;
+            let standing = match answered {
+                Ok(Ok(standing)) => standing,
+                Ok(Err(error)) => {
+                    tracing::warn!(lease = self.terms.name, %error, "the lease could not be looked at");
+                    still_ours(before)
+                }
+                Err(_) => still_ours(before),
+            };
+            self.announce(standing);
+        }
+        self.release().await;
+    }
+
+    async fn look(&self, before: &Standing, asked_at: Instant) -> Result<Standing, LeaseError> {
+        let Terms { name, owner, ttl, .. } = &self.terms;
+        let until = asked_at + *ttl;
+        if let Standing::Ours { epoch, .. } = before {
+            let renewed = sqlx::query(RENEW)
+                .bind(name)
+                .bind(owner)
+                .bind(epoch.0.cast_signed())
+                .bind(ttl.as_secs_f64())
+                .execute(&self.pool)
+                .await?;
+            if renewed.rows_affected() == 1 {
+                return Ok(Standing::Ours { epoch: *epoch, until });
+            }
+        }
+        if let Some(holder) = self.holder().await? {
+            return Ok(holder);
+        }
+        match self.acquire().await? {
+            Some(epoch) => Ok(Standing::Ours { epoch, until }),
+            None => Ok(self.holder().await?.unwrap_or(Standing::Unknown)),
+        }
+    }
+
+    /// Takes the lease under the log's lock, if it is free.
+    async fn acquire(&self) -> Result<Option<Epoch>, LeaseError> {
+        let Terms { name, owner, address, ttl } = &self.terms;
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        lock_log(&mut transaction).await?;
+        let epoch: Option<i64> = sqlx::query_scalar(ACQUIRE)
+            .bind(name)
+            .bind(owner)
+            .bind(address)
+            .bind(ttl.as_secs_f64())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(epoch.map(|epoch| Epoch(epoch.cast_unsigned())))
+    }
+
+    /// Which other node has it now.
+    async fn holder(&self) -> Result<Option<Standing>, LeaseError> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as(HOLDER).bind(self.terms.name).bind(self.terms.owner).fetch_optional(&self.pool).await?;
+        Ok(row.map(|(address, epoch)| Standing::Theirs { address, epoch: Epoch(epoch.cast_unsigned()) }))
+    }
+
+    /// Gives the lease back, so that the next owner need not wait for its end.
+    async fn release(&self) {
+        let standing = self.standing.send_replace(Standing::Unknown);
+        let Standing::Ours { epoch, .. } = standing else { return };
+        let Terms { name, owner, ttl, .. } = &self.terms;
+        let given_back = sqlx::query(RELEASE).bind(name).bind(owner).bind(epoch.0.cast_signed()).execute(&self.pool);
+        if !matches!(tokio::time::timeout(*ttl, given_back).await, Ok(Ok(_))) {
+            tracing::warn!(lease = name, "the lease could not be given back; it ends by itself");
+        }
+    }
+
+    fn announce(&self, standing: Standing) {
+        let before = self.standing.send_replace(standing.clone());
+        if before != standing && !matches!((&before, &standing), (Standing::Ours { .. }, Standing::Ours { .. })) {
+            tracing::info!(lease = self.terms.name, ?standing, "the lease has another owner");
+        }
+    }
+}
+
+/// What is known when the database does not answer: a lease that has not ended is still ours.
+fn still_ours(before: Standing) -> Standing {
+    match before {
+        Standing::Ours { until, .. } if until > Instant::now() => before,
+        _ => Standing::Unknown,
+    }
+}
