@@ -1,9 +1,11 @@
 //! The bus: events on their way to workers, as facts that a worker can check for completeness.
 
 pub mod log_tail;
+pub mod partition;
 
 use crate::event_log::{LogId, Position, RecordedEvent};
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 
 /// A fact about one partition: nothing lies between `after` and `position` but this event, or nothing at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,29 @@ impl Delivery {
             Self { log, partition: 0, after, position: event.position, event: Some(event) }
         };
         events.into_iter().map(deliver).collect()
+    }
+}
+
+impl Delivery {
+    /// Events that follow on each other in the whole log, from after a position on, as facts of their partitions. All
+    /// partitions stand at `to` then.
+    pub fn of_partitions(
+        log: LogId,
+        after: Position,
+        to: Position,
+        events: Vec<RecordedEvent>,
+        partitions: u16,
+    ) -> Vec<Self> {
+        let mut reached = vec![after; usize::from(partitions)];
+        let mut deliveries = Vec::with_capacity(events.len() + reached.len());
+        for event in events {
+            let partition = partition::partition(event.stream.as_str(), partitions);
+            let after = std::mem::replace(&mut reached[usize::from(partition)], event.position);
+            deliveries.push(Self { log, partition, after, position: event.position, event: Some(event) });
+        }
+        let rest = (0..).zip(reached).filter(|(_, reached)| *reached < to);
+        deliveries.extend(rest.map(|(partition, after)| Self { log, partition, after, position: to, event: None }));
+        deliveries
     }
 }
 
@@ -111,4 +136,10 @@ pub struct BusError(pub String);
 pub trait Bus: Send {
     /// The next deliveries, at least one and at most `limit`, as soon as there are any. Cancel-safe.
     fn next(&mut self, limit: usize) -> BoxFuture<'_, Result<Vec<Delivery>, BusError>>;
+}
+
+/// What as many workers as there are may subscribe to.
+pub trait Deliveries: Send + Sync {
+    /// Deliveries for a worker that has taken all up to a position. What comes first may lie behind it or ahead of it.
+    fn subscribe(self: Arc<Self>, after: Position) -> Box<dyn Bus>;
 }

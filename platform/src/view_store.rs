@@ -7,7 +7,7 @@ pub mod memory;
 
 use crate::bus::{Checkpoint, Tally};
 use crate::event_log::{LogId, Position, Revision};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -184,6 +184,18 @@ pub trait ViewStore: Send + Sync {
     /// Takes rows and checkpoint, both or neither; `false` if the checkpoint has been moved or amended by somebody else,
     /// in which case nothing is taken.
     fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Takes changes of several partitions, each wholly or not at all, as [`ViewStore::write`] says.
+    fn write_all<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
+        async move {
+            let mut written = Vec::with_capacity(changes.len());
+            for change in changes {
+                written.push(self.write(change).await?);
+            }
+            Ok(written)
+        }
+        .boxed()
+    }
 }
 
 /// What a generation is for.

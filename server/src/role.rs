@@ -122,8 +122,8 @@ impl Embedded {
         let document = Arc::new(OnceLock::new());
         let operations = Operations {
             log: Arc::clone(&command.log),
-            views: views.clone(),
-            health: Arc::clone(&health),
+            views: Some(views.clone()),
+            health: Some(Arc::clone(&health)),
             caught_up_at: head,
             metrics,
             document: Arc::clone(&document),
@@ -137,7 +137,7 @@ impl Embedded {
             hold: settings.hold(),
             webhook_secret: Arc::clone(&webhook_secret),
         };
-        let read = QueryApi::new(Arc::clone(&views.store), Arc::clone(&views.search), vault, settings.queries());
+        let read = QueryApi::new(Arc::clone(&views.store), views.searched()?, vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
