@@ -11,7 +11,7 @@ use std::time::Duration;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The advisory lock under which the log is appended to and its writer's lease changes hands: "CLog" twice.
-const LOG_LOCK: i64 = i64::from_be_bytes(*b"CLogCLog");
+pub(crate) const LOG_LOCK: i64 = i64::from_be_bytes(*b"CLogCLog");
 
 /// Opens connections to a database, at most so many at once. One that breaks is replaced when it is needed next.
 pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, sqlx::Error> {
