@@ -143,6 +143,19 @@ pub enum RoleName {
     Query,
 }
 
+impl RoleName {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Relay => "relay",
+            Self::Projector => "projector",
+            Self::Reactor => "reactor",
+            Self::Query => "query",
+        }
+    }
+}
+
 /// What the token says.
 #[derive(Debug, Args)]
 pub struct TokenOptions {

@@ -5,6 +5,8 @@ pub mod backup;
 pub mod cli;
 pub mod dead_letters;
 pub mod demo;
+#[cfg(feature = "distributed")]
+pub mod distributed;
 pub mod host;
 pub mod import;
 pub mod interruption;

@@ -28,6 +28,8 @@ pub struct Operations {
     pub log: Arc<dyn EventLog>,
     /// The views, where this process has any.
     pub views: Option<Views>,
+    /// Those that this process builds or reads.
+    pub names: Vec<&'static str>,
     /// How they fare, where this process watches them.
     pub health: Option<Arc<Health>>,
     /// Where the log stood at the start: views that have come so far show all that was written before it.
@@ -118,8 +120,8 @@ impl Operations {
     /// How far reads of each view are.
     fn views(&self) -> BTreeMap<&'static str, Position> {
         let Some(views) = &self.views else { return BTreeMap::new() };
-        let positions = any_view::ALL.into_iter().map(|view| Some((view.name(), views.position(view)?)));
-        positions.flatten().collect()
+        let ours = any_view::ALL.into_iter().filter(|view| self.names.contains(&view.name()));
+        ours.filter_map(|view| Some((view.name(), views.position(view)?))).collect()
     }
 
     /// How far the views are behind the log, now that somebody asks.

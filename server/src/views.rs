@@ -56,6 +56,20 @@ impl Views {
         Ok(Self { store: Arc::new(store), search: Some(index(layout, source)?) })
     }
 
+    /// Opens the views that several processes share in a database, and an index of this process's own in a data directory,
+    /// where one is named.
+    #[cfg(feature = "distributed")]
+    pub async fn open_shared(
+        url: &str,
+        index_in: Option<&Layout>,
+        source: Source,
+        access: platform::read_store::Access,
+    ) -> anyhow::Result<Self> {
+        let store = ReadStore::open_postgres(url, &TABLES(), source, access).await;
+        let search = index_in.map(|layout| index(layout, source)).transpose()?;
+        Ok(Self { store: Arc::new(store.context("the views cannot be opened")?), search })
+    }
+
     /// The generations of a view that this process has.
     pub fn generations(&self, view: &dyn AnyView) -> anyhow::Result<Arc<dyn Generations>> {
         if view.name() != SearchRow::NAME {

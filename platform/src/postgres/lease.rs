@@ -125,6 +125,20 @@ impl Lease {
         self.release().await;
     }
 
+    /// Learns who has the lease, without wanting it, until it is stopped.
+    pub async fn observe(&self, stop: CancellationToken) {
+        let mut beat = interval(self.terms.ttl / 5);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            match tokio::time::timeout(self.terms.ttl, self.holder()).await {
+                Ok(Ok(holder)) => self.announce(holder.unwrap_or(Standing::Unknown)),
+                // Whoever had it may still have it.
+                Ok(Err(error)) => tracing::warn!(lease = self.terms.name, %error, "the lease could not be looked at"),
+                Err(_) => tracing::warn!(lease = self.terms.name, "the lease could not be looked at in time"),
+            }
+        }
+    }
+
     async fn look(&self, before: &Standing, asked_at: Instant) -> Result<Standing, LeaseError> {
         let Terms { name, owner, ttl, .. } = &self.terms;
         let until = asked_at + *ttl;

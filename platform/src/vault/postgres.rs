@@ -23,12 +23,6 @@ const CREATE: &str = "
 #[derive(Clone)]
 pub struct PostgresVault(PgPool);
 
-impl From<sqlx::Error> for VaultError {
-    fn from(error: sqlx::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl PostgresVault {
     /// Opens the vault of a log in a database, or makes a new one there.
     pub async fn open(url: &str, log: LogId) -> Result<Self, VaultError> {

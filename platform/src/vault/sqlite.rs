@@ -1,7 +1,8 @@
 //! The vault in a SQLite file, whose commits are on the disk before they are answered.
 
+use super::effects::{Claim, Effect, EffectLedger};
 use super::{Vault, VaultError};
-use crate::event_log::LogId;
+use crate::event_log::{LogId, Position};
 use crate::identity::Principal;
 use crate::sqlite_file::ReadOnlyFile;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -24,7 +25,11 @@ const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS vault (log BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS customers (
         issuer TEXT NOT NULL, subject TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
-        PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;";
+        PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS effects (
+        event BLOB NOT NULL, effect TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,
+        PRIMARY KEY (event, effect)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS effects_from (position INTEGER NOT NULL) STRICT;";
 
 /// Why a vault could not be opened.
 #[derive(Debug, Error)]
@@ -141,10 +146,65 @@ impl Vault for SqliteVault {
     }
 }
 
+impl EffectLedger for SqliteVault {
+    fn claim<'a>(&'a self, effect: &'a Effect) -> BoxFuture<'a, Result<Claim, VaultError>> {
+        async move {
+            let claim = async || -> Result<Claim, sqlx::Error> {
+                let from: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM effects_from")
+                    .fetch_one(&self.0)
+                    .await?;
+                if effect.position.0 <= from.cast_unsigned() {
+                    return Ok(Claim::NotToBeTried);
+                }
+                let claimed = sqlx::query(
+                    "INSERT INTO effects (event, effect, state) VALUES (?1, ?2, 'claimed') ON CONFLICT DO NOTHING",
+                )
+                .bind(effect.event.0)
+                .bind(effect.name)
+                .execute(&self.0)
+                .await?;
+                let state: String = sqlx::query_scalar("SELECT state FROM effects WHERE event = ?1 AND effect = ?2")
+                    .bind(effect.event.0)
+                    .bind(effect.name)
+                    .fetch_one(&self.0)
+                    .await?;
+                Ok(Claim::of(claimed.rows_affected() == 1, &state))
+            };
+            Ok(claim().await?)
+        }
+        .boxed()
+    }
+
+    fn settle<'a>(&'a self, effect: &'a Effect, failure: Option<&'a str>) -> BoxFuture<'a, Result<(), VaultError>> {
+        async move {
+            sqlx::query("UPDATE effects SET state = ?3, reason = ?4 WHERE event = ?1 AND effect = ?2")
+                .bind(effect.event.0)
+                .bind(effect.name)
+                .bind(if failure.is_some() { "failed" } else { "done" })
+                .bind(failure)
+                .execute(&self.0)
+                .await?;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn begin_after(&self, position: Position) -> BoxFuture<'_, Result<(), VaultError>> {
+        async move {
+            sqlx::query("INSERT INTO effects_from (position) VALUES (?1)")
+                .bind(position.0.cast_signed())
+                .execute(&self.0)
+                .await?;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::conformance;
+    use crate::vault::{conformance, effects};
 
     #[tokio::test]
     async fn conforms_and_remembers() {
@@ -152,7 +212,9 @@ mod tests {
         let path = directory.path().join("vault.sqlite");
         let log = LogId(Uuid::from_u128(7));
         let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
-        conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
+        let vault = SqliteVault::open(&path, log).await.unwrap();
+        conformance::run(&vault).await;
+        effects::conformance::run(&vault).await;
         let again = SqliteVault::open(&path, log).await.unwrap();
         assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
         let other = SqliteVault::open(&path, LogId(Uuid::from_u128(8))).await;

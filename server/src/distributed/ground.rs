@@ -1,0 +1,153 @@
+//! What the processes of a deployment share, as one of them reaches it.
+
+use crate::cli::RoleName;
+use crate::settings::{Hidden, Settings};
+use crate::views::Views;
+use anyhow::{Context, bail};
+use command_side::node::{self, Node};
+use platform::bus::kafka;
+use platform::data_directory::Layout;
+use platform::event_log::postgres::PostgresLog;
+use platform::event_log::{EventLog, Position};
+use platform::postgres::lease::{Lease, Terms};
+use platform::read_store::Access;
+use platform::relay::{self, RelayProgress};
+use platform::seam::Seam;
+use platform::snapshot_store::SnapshotStore;
+use platform::vault::Vault;
+use platform::vault::effects::EffectLedger;
+use platform::vault::postgres::PostgresVault;
+use platform::view_store::Source;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long it is until something is asked for again that did not answer.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// The lease of the log's writer.
+const WRITER: &str = "writer";
+
+/// What nodes prove to each other has to be so long.
+const SECRET_CHARACTERS_MIN: usize = 16;
+
+/// The database and the broker, and what this process has opened there.
+pub(super) struct Ground {
+    pub(super) seam: Seam,
+    pub(super) log: PostgresLog,
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) kafka: kafka::Settings,
+    ledger: Arc<dyn EffectLedger>,
+    url: String,
+    owner: Uuid,
+    lease_ttl: Duration,
+}
+
+impl Ground {
+    pub(super) async fn reach(settings: &Settings, seam: Seam) -> anyhow::Result<Self> {
+        let Hidden(url) = settings.postgres.url.clone().context("`postgres.url` is missing: roles share a database")?;
+        let brokers = settings.kafka.brokers.clone().context("`kafka.brokers` is missing: roles share a topic")?;
+        let kafka = kafka::Settings {
+            topic: settings.kafka.topic.clone(),
+            partitions: settings.kafka.partitions.get(),
+            replication: settings.kafka.replication.get(),
+            retention: Duration::from_secs(settings.kafka.retention_h.get() * 3_600),
+            session_timeout: Duration::from_millis(settings.kafka.session_ms.get().into()),
+            ..kafka::Settings::new(&brokers)
+        };
+        let log = PostgresLog::open(&url, &seam).await.context("the event log cannot be opened")?;
+        let vault = PostgresVault::open(&url, log.id()).await?;
+        Ok(Self {
+            log,
+            ledger: Arc::new(vault.clone()),
+            vault: Arc::new(vault),
+            kafka,
+            owner: seam.random_uuid(),
+            lease_ttl: settings.cluster.lease(),
+            url,
+            seam,
+        })
+    }
+
+    pub(super) fn ledger(&self) -> Arc<dyn EffectLedger> {
+        Arc::clone(&self.ledger)
+    }
+
+    /// A lease that this process wants.
+    pub(super) async fn lease(&self, name: &'static str, address: String) -> anyhow::Result<Lease> {
+        let terms = Terms { name, owner: self.owner, address, ttl: self.lease_ttl };
+        Ok(Lease::open(&self.url, terms).await?)
+    }
+
+    /// Where this process sends commands: to itself while it is the log's writer, else to whoever is. Only a candidate
+    /// becomes that.
+    pub(super) async fn node(
+        &self,
+        settings: &Settings,
+        layout: &Layout,
+        is_candidate: bool,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Arc<Node>> {
+        let Hidden(secret) =
+            settings.cluster.secret.clone().context("`cluster.secret` is missing: nodes prove who they are by it")?;
+        if secret.chars().count() < SECRET_CHARACTERS_MIN {
+            bail!("`cluster.secret` has to have at least {SECRET_CHARACTERS_MIN} characters");
+        }
+        let listen = settings.cluster.listen;
+        let listener = match is_candidate {
+            true => Some(TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?),
+            false => None,
+        };
+        let bound = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let address = settings.cluster.advertise.clone().or(bound.map(|bound| bound.to_string()));
+        let lease = Arc::new(self.lease(WRITER, address.unwrap_or_default()).await?);
+        let standing = lease.standing();
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { if is_candidate { lease.keep(stop).await } else { lease.observe(stop).await } }
+        });
+        let log = self.log.clone();
+        let node = node::Settings {
+            dispatcher: settings.dispatcher(),
+            secret: secret.into(),
+            snapshots: Some(SnapshotStore::open(&layout.snapshots(), log.id()).await?),
+        };
+        let writing = move |epoch| Arc::new(log.writing_under(WRITER, epoch)) as Arc<dyn EventLog>;
+        let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
+        Ok(Node::start(log, writing, standing, listener, self.seam.clone(), node))
+    }
+
+    /// The views, for roles that have any.
+    pub(super) async fn views(
+        &self,
+        layout: &Layout,
+        roles: &[RoleName],
+        head: Position,
+    ) -> anyhow::Result<Option<Views>> {
+        let source = Source { log: self.log.id(), head, partitions: self.kafka.partitions };
+        let has = |role| roles.contains(&role);
+        let access = match has(RoleName::Projector) || has(RoleName::Reactor) {
+            true => Access::Builder,
+            false if has(RoleName::Query) => Access::Reader,
+            false => return Ok(None),
+        };
+        let search = has(RoleName::Query).then(|| layout.clone());
+        Ok(Some(Views::open_shared(&self.url, search.as_ref(), source, access).await?))
+    }
+
+    /// Starts what brings the log to Kafka while that is this process's turn.
+    pub(super) async fn relay(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) -> anyhow::Result<()> {
+        let lease = self.lease("relay", String::new()).await?;
+        let progress = RelayProgress::open(&self.url, self.log.id(), &self.kafka.topic).await?;
+        let (log, kafka, stop) = (Arc::new(self.log.clone()) as Arc<dyn EventLog>, self.kafka.clone(), stop.clone());
+        tasks.spawn(async move {
+            let relaying = relay::run_with_lease(log, kafka, progress, lease.standing(), stop.clone());
+            tokio::join!(lease.keep(stop.clone()), relaying);
+        });
+        Ok(())
+    }
+}
