@@ -1,192 +1,188 @@
-//! An event log in Postgres, which several nodes read and one appends to: whoever has the writer's lease.
-
-mod import;
-mod rows;
-#[cfg(test)]
-mod tests;
-mod writer;
+//! An event log in Postgres: many processes read it, one at a time appends, and its commits are durable before they are
+//! answered.
 
 use super::intake::Intake;
 use super::{Append, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
 use crate::postgres::lease::Epoch;
-use crate::postgres::{self, lock_log};
+use crate::postgres::lock_log;
 use crate::seam::Seam;
 use futures_util::future::{BoxFuture, FutureExt};
 use rows::unavailable;
-use sqlx::postgres::{PgListener, PgPool};
+use session::Server;
+use sqlx::postgres::PgPool;
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tail::Tail;
+use thiserror::Error;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 use uuid::Uuid;
-use writer::Writer;
+use writer::{Right, Writer};
 
-/// Connections that read.
-const READERS: u32 = 8;
+mod import;
+mod rows;
+mod session;
+mod settlement;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-/// What is notified when the log has more.
-const CHANNEL: &str = "colophon_log";
+/// Connections that read; as many as there are readers that matter (dispatcher, projections, tools).
+const READERS: u32 = 4;
 
-/// How often it is looked whether there is more, in case that no notification comes.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a page may take.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long whoever hears of the log waits before it connects again.
-const RECONNECT_AFTER: Duration = Duration::from_millis(200);
-
-const CREATE: [&str; 3] = [
-    "CREATE TABLE IF NOT EXISTS log (id uuid NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one))",
-    "CREATE TABLE IF NOT EXISTS events (
+const CREATE: &str = r#"
+    CREATE TABLE IF NOT EXISTS log (id uuid NOT NULL);
+    CREATE TABLE IF NOT EXISTS events (
         position bigint PRIMARY KEY,
-        stream text COLLATE \"C\" NOT NULL,
+        stream text COLLATE "C" NOT NULL,
         revision bigint NOT NULL,
         id uuid NOT NULL UNIQUE,
         command_id uuid NOT NULL,
         body_hash bytea NOT NULL,
         event_type text NOT NULL,
-        version integer NOT NULL,
+        version int NOT NULL,
         recorded_at bigint NOT NULL,
         traceparent text NOT NULL,
         data bytea NOT NULL,
         previous_checksum bigint NOT NULL,
         checksum bigint NOT NULL,
-        UNIQUE (stream, revision))",
-    "INSERT INTO log (id) VALUES ($1) ON CONFLICT DO NOTHING",
-];
+        UNIQUE (stream, revision))"#;
 
-/// Under which right a handle appends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Right {
-    /// Under none.
-    None,
-    /// Nobody else appends: for tests, and for tools on a log that no node serves.
-    Alone,
-    /// As long as the lease of this name is in this epoch.
-    Lease(&'static str, Epoch),
+/// What Postgres says of a table that is not there (Appendix A).
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// Why a database could not be opened as an event log.
+#[derive(Debug, Error)]
+#[error("the event log in Postgres cannot be opened: {0}")]
+pub struct OpenError(#[from] sqlx::Error);
+
+/// A handle of the log. One that [`PostgresLog::open`] gives only reads and imports; those made of it share its
+/// connections.
+pub struct PostgresLog {
+    shared: Arc<Shared>,
+    right: Right,
 }
 
-/// The log. Handles share its connections; by itself one only reads.
-#[derive(Clone)]
-pub struct PostgresLog {
+struct Shared {
     id: LogId,
+    server: Server,
     readers: PgPool,
-    writer: Arc<Mutex<Writer>>,
-    head: watch::Sender<Position>,
-    right: Right,
-    _listening: Arc<DropGuard>,
+    /// None once the log is closed.
+    writer: Mutex<Option<Writer>>,
+    tail: Tail,
 }
 
 impl PostgresLog {
-    /// Opens the log in a database, or makes a new one there.
-    pub async fn open(url: &str, seam: &Seam) -> Result<Self, LogError> {
-        let readers = postgres::connect(url, READERS).await.map_err(unavailable)?;
-        let mut transaction = readers.begin().await.map_err(unavailable)?;
-        lock_log(&mut transaction).await.map_err(unavailable)?;
-        let [log, events, id] = CREATE;
-        sqlx::query(log).execute(&mut *transaction).await.map_err(unavailable)?;
-        sqlx::query(events).execute(&mut *transaction).await.map_err(unavailable)?;
-        sqlx::query(id).bind(seam.uuid()).execute(&mut *transaction).await.map_err(unavailable)?;
-        let id: Uuid =
-            sqlx::query_scalar("SELECT id FROM log").fetch_one(&mut *transaction).await.map_err(unavailable)?;
-        transaction.commit().await.map_err(unavailable)?;
-        let head = watch::Sender::new(read_head(&readers).await?);
-        let stop = CancellationToken::new();
-        tokio::spawn(listen(readers.clone(), head.clone(), stop.clone()));
-        Ok(Self {
-            id: LogId(id),
-            writer: Arc::new(Mutex::new(Writer::new(url).map_err(unavailable)?)),
-            readers,
-            head,
-            right: Right::None,
-            _listening: Arc::new(stop.drop_guard()),
-        })
+    /// Opens the log in a database, such as `postgres://user:password@host/database`, or makes a new one there.
+    pub async fn open(url: &str, seam: &Seam) -> Result<Self, OpenError> {
+        let server = Server::at(url)?;
+        let mut connection = server.connect().await?;
+        let id = match find(&mut connection).await? {
+            Some(id) => id,
+            None => create(&mut connection, seam).await?,
+        };
+        let head = rows::head(&mut connection).await?;
+        connection.close().await?;
+        let readers = server.pool(READERS);
+        let tail = Tail::follow(server.clone(), readers.clone(), head);
+        let writer = Mutex::new(Some(Writer::new(server.clone())));
+        let shared = Shared { id: LogId(id), server, readers, writer, tail };
+        Ok(Self { shared: Arc::new(shared), right: Right::None })
     }
 
-    /// A handle that appends as long as a lease is in this epoch: every batch, one of refusals too, checks that under the
-    /// log's lock, under which leases change hands.
-    pub fn writing_under(&self, lease: &'static str, epoch: Epoch) -> Self {
-        Self { right: Right::Lease(lease, epoch), ..self.clone() }
+    /// A handle that appends as long as the lease of this name has this epoch; afterwards its batches fail with
+    /// [`LogError::Deposed`].
+    pub fn writing_under(&self, lease_name: &'static str, epoch: Epoch) -> Self {
+        Self { shared: Arc::clone(&self.shared), right: Right::Lease(lease_name, epoch) }
     }
 
-    /// A handle that appends whoever else does.
+    /// A handle that appends without a lease, for whoever knows that no other process decides what is written.
     pub fn writing_alone(&self) -> Self {
-        Self { right: Right::Alone, ..self.clone() }
+        Self { shared: Arc::clone(&self.shared), right: Right::Alone }
+    }
+}
+
+/// Which log is in the database, if there is one.
+async fn find(connection: &mut PgConnection) -> Result<Option<Uuid>, sqlx::Error> {
+    let found = sqlx::query_scalar("SELECT id FROM log").fetch_optional(connection).await;
+    match found {
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(UNDEFINED_TABLE) => {
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// Makes the log, unless another process has just done so.
+async fn create(connection: &mut PgConnection, seam: &Seam) -> Result<Uuid, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    lock_log(&mut transaction).await?;
+    sqlx::raw_sql(CREATE).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO log (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log)")
+        .bind(seam.uuid())
+        .execute(&mut *transaction)
+        .await?;
+    let id = sqlx::query_scalar("SELECT id FROM log").fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// Asks something on a connection of the pool; one that does not answer is closed.
+async fn read<T>(
+    pool: &PgPool,
+    query: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, LogError> {
+    let mut connection = pool.acquire().await.map_err(unavailable)?;
+    if let Ok(answered) = timeout(READ_WITHIN, query(&mut connection)).await {
+        return answered.map_err(unavailable);
+    }
+    connection.close_on_drop();
+    Err(LogError::Unavailable(format!("no answer within {} s", READ_WITHIN.as_secs())))
+}
+
+fn closed() -> LogError {
+    LogError::Unavailable("it is closed".to_owned())
+}
+
+impl Shared {
+    async fn append(&self, batch: Vec<Append>, right: Right) -> Result<Vec<Verdict>, LogError> {
+        let mut writer = self.writer.lock().await;
+        let (verdicts, head) = writer.as_mut().ok_or_else(closed)?.append(batch, right).await?;
+        self.tail.announce(head);
+        Ok(verdicts)
     }
 
     async fn stream(&self, stream: StreamId, after: Revision, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
-        let rows = rows::stream(&self.readers, &stream, after, limit).await.map_err(unavailable)?;
-        rows::stream_events(&rows, after)
+        let query = async |connection: &mut _| rows::stream(connection, &stream, after, limit).await;
+        rows::stream_events(&read(&self.readers, query).await?, after)
     }
 
     async fn all(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
-        let rows = rows::all(&self.readers, after, limit).await.map_err(unavailable)?;
-        rows::all_events(&rows, after)
-    }
-}
-
-async fn read_head(readers: &PgPool) -> Result<Position, LogError> {
-    let head: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events")
-        .fetch_one(readers)
-        .await
-        .map_err(unavailable)?;
-    Ok(Position(head.cast_unsigned()))
-}
-
-/// Announces where the log ends, as other processes append to it. Dropping the log's last handle ends it.
-async fn listen(readers: PgPool, head: watch::Sender<Position>, stop: CancellationToken) {
-    let raise = |to: Position| {
-        head.send_if_modified(|head| {
-            let is_more = to > *head;
-            *head = to.max(*head);
-            is_more
-        });
-    };
-    let listening = async {
-        loop {
-            if let Err(error) = heed(&readers, &raise).await {
-                tracing::debug!(%error, "the log is not heard of; listening again");
-            }
-            tokio::time::sleep(RECONNECT_AFTER).await;
-        }
-    };
-    stop.run_until_cancelled(listening).await;
-}
-
-async fn heed(readers: &PgPool, raise: &impl Fn(Position)) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(readers).await?;
-    listener.listen(CHANNEL).await?;
-    loop {
-        // What was appended before somebody listened, and what a lost notification told of.
-        let head: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM events").fetch_one(readers).await?;
-        raise(Position(head.cast_unsigned()));
-        while let Ok(told) = tokio::time::timeout(LOOK_EVERY, listener.try_recv()).await {
-            let Some(told) = told? else { break };
-            if let Ok(head) = told.payload().parse() {
-                raise(Position(head));
-            }
-        }
+        let query = async |connection: &mut _| rows::all(connection, after, limit).await;
+        rows::all_events(&read(&self.readers, query).await?, after)
     }
 }
 
 impl EventLog for PostgresLog {
     fn id(&self) -> LogId {
-        self.id
+        self.shared.id
     }
 
     /// Once begun, a batch is carried through, also if nobody waits for it any more.
     fn append(&self, batch: Vec<Append>) -> BoxFuture<'_, Result<Vec<Verdict>, LogError>> {
-        let (writer, announced, right) = (Arc::clone(&self.writer), self.head.clone(), self.right);
-        let carried_through = async move {
-            let (verdicts, head) = writer.lock().await.append(right, batch).await?;
-            announced.send_if_modified(|announced| {
-                let is_more = head > *announced;
-                *announced = head.max(*announced);
-                is_more
-            });
-            Ok(verdicts)
-        };
+        if matches!(self.right, Right::None) {
+            let only_reads = "this process only reads it, and has no right to append".to_owned();
+            return std::future::ready(Err(LogError::Unavailable(only_reads))).boxed();
+        }
+        let (shared, right) = (Arc::clone(&self.shared), self.right);
         async move {
             let panicked = |error: tokio::task::JoinError| Err(LogError::Fatal(error.to_string()));
-            tokio::spawn(carried_through).await.unwrap_or_else(panicked)
+            tokio::spawn(async move { shared.append(batch, right).await }).await.unwrap_or_else(panicked)
         }
         .boxed()
     }
@@ -197,23 +193,19 @@ impl EventLog for PostgresLog {
         after: Revision,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
-        self.stream(stream.clone(), after, limit).boxed()
+        self.shared.stream(stream.clone(), after, limit).boxed()
     }
 
     fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
-        self.all(after, limit).boxed()
-    }
-
-    fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {
-        super::wait_past(self.head.subscribe(), position).boxed()
+        self.shared.all(after, limit).boxed()
     }
 
     /// Once begun, it is carried through, also if nobody waits for it any more.
     fn import(&self, last: Position, pages: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
-        let (readers, announced) = (self.readers.clone(), self.head.clone());
+        let shared = Arc::clone(&self.shared);
         let carried_through = async move {
-            import::import(&readers, Intake::new(last, pages)).await?;
-            announced.send_replace(last);
+            import::import(&shared.server, Intake::new(last, pages)).await?;
+            shared.tail.announce(last);
             Ok(())
         };
         async move {
@@ -223,14 +215,23 @@ impl EventLog for PostgresLog {
         .boxed()
     }
 
-    /// Other processes append: only the database knows.
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        read_head(&self.readers).boxed()
+    fn wait_past(&self, position: Position) -> BoxFuture<'_, Result<Position, LogError>> {
+        super::wait_past(self.shared.tail.subscribe(), position).boxed()
     }
 
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        async { read(&self.shared.readers, async |connection: &mut _| rows::head(connection).await).await }.boxed()
+    }
+
+    /// Ends the log's sessions, those of all handles.
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
-            self.writer.lock().await.close().await;
+            self.shared.tail.close();
+            if timeout(READ_WITHIN, self.shared.readers.close()).await.is_err() {
+                tracing::warn!("the event log is still read: its sessions end with this process");
+            }
+            let Some(writer) = self.shared.writer.lock().await.take() else { return };
+            writer.close().await;
         }
         .boxed()
     }

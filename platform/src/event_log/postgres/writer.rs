@@ -1,161 +1,179 @@
-//! Appends to a Postgres log, batch by batch: what is judged and what is written is one transaction under the log's lock.
+//! What appends to a Postgres log: one transaction per batch, under the log's lock from its first statement on.
 
-use super::Right;
-use super::rows::{self, unavailable};
+use super::rows::{self, event, unavailable};
+use super::session::Server;
+use super::settlement::settle;
 use crate::event_log::seal::{self, Head, Heads, seal};
 use crate::event_log::{Append, EventId, LogError, Position, RecordedEvent, Verdict};
-use crate::postgres::{LOG_LOCK, lock_log};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use crate::postgres::LOCK_LOG;
+use crate::postgres::lease::Epoch;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
-use uuid::Uuid;
+use tokio::time::{Instant, timeout_at};
 
-/// What a session that appends is bound to, in milliseconds. A process that is stopped in the middle of a batch holds the
-/// log's lock no longer than the first of these, so that another node can take over.
-const BOUNDS: [(&str, &str); 6] = [
-    ("idle_in_transaction_session_timeout", "2000"),
-    ("statement_timeout", "10000"),
-    ("lock_timeout", "5000"),
-    ("tcp_user_timeout", "5000"),
-    ("tcp_keepalives_idle", "2"),
-    ("tcp_keepalives_interval", "1"),
-];
-
-/// How long a commit whose outcome is not known may take to be found out. After that its commands are answered as
-/// unavailable, and whoever repeats them finds out.
-const SETTLE_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long it is from one try to settle a commit to the next.
-const SETTLE_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How long a batch may take until its commit is answered: three seconds are left to whoever has the lock to be gone.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The log's last event, the last one of each stream, and the first one of each command that is there, in one statement.
 const HEADS: &str = "
-    (SELECT 'log', events.* FROM events ORDER BY position DESC LIMIT 1)
+    SELECT 'log', events.* FROM events WHERE position = (SELECT max(position) FROM events)
     UNION ALL
     SELECT 'stream', last.* FROM unnest($1::text[]) AS asked (stream) CROSS JOIN LATERAL (
-        SELECT * FROM events AS own WHERE own.stream = asked.stream ORDER BY own.revision DESC LIMIT 1) AS last
+        SELECT * FROM events WHERE events.stream = asked.stream ORDER BY events.revision DESC LIMIT 1) AS last
     UNION ALL
-    SELECT 'command', events.* FROM events WHERE id = ANY($2)";
+    SELECT 'command', events.* FROM events WHERE id = ANY ($2::uuid[])";
 
-/// The connection that appends; a new one after any error.
+/// By what right a handle of the log writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Right {
+    /// By none: it only reads.
+    None,
+    /// Nobody else writes, as far as whoever opened it knows.
+    Alone,
+    /// As the owner of a lease, as long as it has this epoch.
+    Lease(&'static str, Epoch),
+}
+
+impl Right {
+    /// Begins a transaction that holds the log's lock, and asks what the right rests on: all in one round trip.
+    fn begin(self) -> String {
+        let lock = LOCK_LOG.as_str();
+        let lease = match self {
+            Self::Lease(name, _) => format!("SELECT epoch FROM leases WHERE name = '{}'", name.replace('\'', "''")),
+            Self::None | Self::Alone => String::new(),
+        };
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {lock}; {lease}")
+    }
+
+    /// Whether it holds, if the lease has this epoch now.
+    fn holds(self, found: Option<i64>) -> bool {
+        match self {
+            Self::None => false,
+            Self::Alone => true,
+            Self::Lease(_, epoch) => found == Some(epoch.0.cast_signed()),
+        }
+    }
+}
+
+/// Writes batches one after the other. It remembers nothing of the log: others write it too.
 pub(super) struct Writer {
-    options: PgConnectOptions,
+    server: Server,
+    /// None until it is needed, and once its session is not as it should be.
     connection: Option<PgConnection>,
 }
 
-impl Writer {
-    pub(super) fn new(url: &str) -> Result<Self, sqlx::Error> {
-        let options: PgConnectOptions = url.parse()?;
-        Ok(Self { options: options.application_name("colophon writer").options(BOUNDS), connection: None })
-    }
+/// A batch, judged under the log's lock.
+struct Judged {
+    verdicts: Vec<Verdict>,
+    events: Vec<RecordedEvent>,
+    end: Position,
+}
 
-    pub(super) async fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // It is closed either way.
-            let _ = connection.close().await;
-        }
+impl Writer {
+    pub(super) fn new(server: Server) -> Self {
+        Self { server, connection: None }
     }
 
     /// The verdicts, and where the log ends after them.
     pub(super) async fn append(
         &mut self,
-        right: Right,
         batch: Vec<Append>,
+        right: Right,
     ) -> Result<(Vec<Verdict>, Position), LogError> {
-        let started = Instant::now();
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => PgConnection::connect_with(&self.options).await.map_err(unavailable)?,
-        };
-        // Whatever fails from here on drops the connection, and with it the transaction and the lock.
-        begin(&mut connection, right).await?;
-        let heads = look_up(&mut connection, &batch).await?;
-        let (verdicts, events) = seal(&heads, batch);
-        let Some(last) = events.last() else {
-            sqlx::raw_sql("COMMIT").execute(&mut connection).await.map_err(unavailable)?;
-            self.connection = Some(connection);
-            return Ok((verdicts, heads.position));
-        };
-        rows::insert(&mut connection, &events).await.map_err(unavailable)?;
-        match sqlx::raw_sql("COMMIT").execute(&mut connection).await {
-            Ok(_) => self.connection = Some(connection),
-            Err(error) => {
-                tracing::warn!(%error, "it is not known whether a batch of events was committed; finding out");
+        let (started, deadline) = (Instant::now(), Instant::now() + ANSWER_WITHIN);
+        let late = |_| LogError::Unavailable(format!("no answer within {} s", ANSWER_WITHIN.as_secs()));
+        // A connection is put back only if all went well on it: when one is dropped, the server ends its transaction.
+        let mut connection = timeout_at(deadline, self.begin(right)).await.map_err(late)??;
+        let judged = timeout_at(deadline, judge_and_write(&mut connection, batch)).await.map_err(late)??;
+        let committed = timeout_at(deadline, sqlx::raw_sql("COMMIT").execute(&mut connection)).await;
+        match committed {
+            Ok(Ok(_)) => self.connection = Some(connection),
+            // What was judged without being written was judged under the lock, however the transaction ended.
+            _ if judged.events.is_empty() => {}
+            failed => {
                 drop(connection);
-                self.settle(&events).await?;
+                let why = failed.map_or_else(|_| "it was not answered".to_owned(), |failed| told(failed.err()));
+                tracing::warn!("a commit to the event log is looked after: {why}");
+                self.connection = Some(settle(&self.server, &judged.events).await?);
             }
         }
-        metrics::histogram!("log_commit_milliseconds").record(started.elapsed().as_secs_f64() * 1e3);
-        metrics::counter!("log_commits_total").increment(1);
-        metrics::counter!("log_events_total").increment(events.len() as u64);
-        Ok((verdicts, last.position))
+        if !judged.events.is_empty() {
+            metrics::histogram!("log_commit_milliseconds").record(started.elapsed().as_secs_f64() * 1e3);
+            metrics::counter!("log_commits_total").increment(1);
+            metrics::counter!("log_events_total").increment(judged.events.len() as u64);
+        }
+        Ok((judged.verdicts, judged.end))
     }
 
-    /// Finds out whether events were committed: the lock is free only once the transaction that wrote them has ended.
-    async fn settle(&mut self, events: &[RecordedEvent]) -> Result<(), LogError> {
-        metrics::counter!("log_commits_settled_total").increment(1);
-        let until = Instant::now() + SETTLE_WITHIN;
-        let ids: Vec<Uuid> = events.iter().map(|event| event.envelope.id.0).collect();
+    /// A transaction that holds the log's lock, by a right that holds.
+    async fn begin(&mut self, right: Right) -> Result<PgConnection, LogError> {
+        let begin = right.begin();
+        let mut kept = self.connection.take();
         loop {
-            let reason = match timeout_at(until, self.count(&ids)).await {
-                Ok(Ok(found)) if found == events.len() => return Ok(()),
-                Ok(Ok(0)) => return Err(LogError::Unavailable("a batch of events was not committed".to_owned())),
-                Ok(Ok(found)) => {
-                    let what = format!("expected all {} events of a batch or none, found {found}", events.len());
-                    return Err(LogError::Fatal(what));
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the database does not answer in time".to_owned(),
+            let is_kept = kept.is_some();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.server.connect().await.map_err(unavailable)?,
             };
-            if Instant::now() >= until {
-                let what = format!("it is not known whether a batch of events was committed: {reason}");
-                return Err(LogError::Unavailable(what));
+            let rows = match sqlx::raw_sql(AssertSqlSafe(begin.as_str())).fetch_all(&mut connection).await {
+                Ok(rows) => rows,
+                // A session that ended while nobody used it says nothing about the server.
+                Err(error) if is_kept && is_lost(&error) => continue,
+                Err(error) => return Err(unavailable(error)),
+            };
+            // The first row is the lock's.
+            let epoch = rows.get(1).map(|row| row.try_get(0)).transpose().map_err(unavailable)?;
+            if right.holds(epoch) {
+                return Ok(connection);
             }
-            sleep(SETTLE_AGAIN_AFTER).await;
+            return match sqlx::raw_sql("ROLLBACK").execute(&mut connection).await {
+                Ok(_) => {
+                    self.connection = Some(connection);
+                    Err(LogError::Deposed)
+                }
+                Err(_) => Err(LogError::Deposed),
+            };
         }
     }
 
-    /// How many of these events are in the log, once nobody else is about to write.
-    async fn count(&mut self, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
-        let mut transaction = connection.begin().await?;
-        lock_log(&mut transaction).await?;
-        let found: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE id = ANY($1)")
-            .bind(ids)
-            .fetch_one(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.connection = Some(connection);
-        Ok(usize::try_from(found).unwrap_or(usize::MAX))
+    pub(super) async fn close(self) {
+        use sqlx::Connection;
+        let Some(connection) = self.connection else { return };
+        if let Err(error) = connection.close().await {
+            tracing::warn!(%error, "the session that writes the event log could not be ended");
+        }
     }
 }
 
-/// Begins a transaction, takes the log's lock in a statement of its own, and checks the right to append under it: in one
-/// round trip.
-async fn begin(connection: &mut PgConnection, right: Right) -> Result<(), LogError> {
-    let epoch = match right {
-        Right::None => return Err(LogError::Unavailable("this handle only reads".to_owned())),
-        Right::Alone => String::new(),
-        Right::Lease(name, _) => format!("; SELECT epoch FROM leases WHERE name = '{name}'"),
-    };
-    let begin = format!("BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock({LOG_LOCK}){epoch}");
-    let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(connection).await.map_err(unavailable)?;
-    let Right::Lease(_, epoch) = right else { return Ok(()) };
-    // The first row is the lock's.
-    let found = rows.get(1).map(|row| row.try_get::<i64, _>(0)).transpose().map_err(unavailable)?;
-    if found.map(i64::cast_unsigned) == Some(epoch.0) { Ok(()) } else { Err(LogError::Deposed) }
+fn told(error: Option<sqlx::Error>) -> String {
+    error.map(|error| error.to_string()).unwrap_or_default()
 }
 
-/// Reads where the log and streams end, and which commands are in it.
-async fn look_up(connection: &mut PgConnection, batch: &[Append]) -> Result<Heads, LogError> {
+/// Whether an error is the session's end: nothing that was asked on it will happen any more.
+fn is_lost(error: &sqlx::Error) -> bool {
+    // Class 57P: the server ended it.
+    let ended = |code: std::borrow::Cow<'_, str>| code.starts_with("57P");
+    error.as_database_error().is_none_or(|error| error.code().is_some_and(ended))
+}
+
+/// Judges a batch by what is in the log, and writes what fits. It is not committed yet.
+async fn judge_and_write(transaction: &mut PgConnection, batch: Vec<Append>) -> Result<Judged, LogError> {
+    let heads = look_up(transaction, &batch).await?;
+    let (verdicts, events) = seal(&heads, batch);
+    rows::insert(transaction, &events).await.map_err(unavailable)?;
+    let end = events.last().map_or(heads.position, |last| last.position);
+    Ok(Judged { verdicts, events, end })
+}
+
+/// Reads where the log and the batch's streams end, and which of its commands are there, all of one moment.
+async fn look_up(transaction: &mut PgConnection, batch: &[Append]) -> Result<Heads, LogError> {
     let streams: Vec<_> = batch.iter().map(|append| append.stream.as_str()).collect();
     let decisions = batch.iter().flat_map(|append| &append.decisions);
     let first_ids: Vec<_> = decisions.map(|decision| EventId::of(decision.command_id, 0).0).collect();
-    let rows = sqlx::query(HEADS).bind(streams).bind(first_ids).fetch_all(connection).await.map_err(unavailable)?;
+    let rows = sqlx::query(HEADS).bind(streams).bind(first_ids).fetch_all(transaction).await.map_err(unavailable)?;
     let mut heads = Heads::default();
     for row in &rows {
-        let event = rows::event(row)?;
+        let event = event(row)?;
         seal::verify(&event)?;
         match row.try_get(0).map_err(unavailable)? {
             "log" => heads.position = event.position,
