@@ -13,6 +13,7 @@ pub mod fault;
 mod intake;
 pub mod memory;
 pub mod postgres;
+pub mod reader;
 pub mod seal;
 pub mod sqlite;
 

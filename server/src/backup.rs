@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use manifest::Manifest;
 use options::BackupOptions;
 use platform::data_directory::{DataDirectory, Layout};
+use platform::event_log::reader::LogReader;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::identity::signing_key::SigningKey;
 use platform::seam::Seam;
@@ -140,7 +141,7 @@ fn copy_configuration(global: &Global, copy: &Layout) -> anyhow::Result<Option<S
 
 /// Checks what was written, as it can be read, and describes it.
 async fn verified(copy: &Layout, names: Vec<String>) -> anyhow::Result<Manifest> {
-    let log = SqliteLogReader::open(&copy.log()).await?;
+    let log = LogReader::Sqlite(SqliteLogReader::open(&copy.log()).await?);
     let verified = verify::with_bar(&log).await?;
     if copy.vault().exists() {
         vault::sqlite::verify(&copy.vault(), log.id()).await?;

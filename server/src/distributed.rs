@@ -140,7 +140,7 @@ impl Process {
             seam: host.seam.clone(),
             stopping: host.stopping.clone(),
         };
-        let admin = admin::routes(admin).merge(log::import::routes(Arc::clone(&log)));
+        let admin = admin::routes(admin).merge(log::import::routes(Arc::clone(&log), ground.ledger()));
         Ok(Self { api, admin, node, workshop, log, stop, tasks, _directory: directory })
     }
 

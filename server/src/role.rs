@@ -172,7 +172,8 @@ impl Embedded {
             seam,
             stopping,
         };
-        let admin = admin::routes(admin).merge(log::import::routes(Arc::clone(&command.log)));
+        let admin =
+            admin::routes(admin).merge(log::import::routes(Arc::clone(&command.log), Arc::clone(&command.vault) as _));
         Ok(Self { command, views, key, api, admin, sandbox, workshop, stop, projectors, _directory: directory })
     }
 

@@ -24,6 +24,7 @@ mod import;
 mod rows;
 mod session;
 mod settlement;
+mod stats;
 mod tail;
 #[cfg(test)]
 mod tests;

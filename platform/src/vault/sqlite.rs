@@ -76,6 +76,21 @@ pub async fn verify(path: &Path, log: LogId) -> Result<(), OpenError> {
     if of == log.0 { Ok(()) } else { Err(OpenError::OfAnotherLog { path: path.to_owned() }) }
 }
 
+/// All customers of the vault in a file. Nothing is changed.
+pub async fn customers(path: &Path) -> Result<Vec<(Principal, Uuid)>, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let all = async |connection: &mut _| {
+        sqlx::query_as::<_, (String, String, Uuid)>(
+            "SELECT issuer, subject, id FROM customers ORDER BY issuer, subject",
+        )
+        .fetch_all(connection)
+        .await
+    };
+    let rows = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
+    let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
+    Ok(rows.into_iter().map(customer).collect())
+}
+
 /// Makes the vault in a file that of another log, for a copy that belongs to a copy of its log. Nobody else may have the
 /// file open.
 pub async fn hand_over(path: &Path, log: LogId) -> Result<(), OpenError> {

@@ -2,7 +2,7 @@
 
 use super::options::StatsOptions;
 use super::output::{Output, Side, Table, pairs, time};
-use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::reader::LogReader;
 use platform::event_log::sqlite::stats::Stats;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -100,7 +100,7 @@ impl Counts {
 }
 
 /// Runs the command.
-pub async fn run(log: &SqliteLogReader, options: StatsOptions) -> anyhow::Result<()> {
+pub async fn run(log: &LogReader, options: StatsOptions) -> anyhow::Result<()> {
     let counts = Counts::new(log.id().0, log.stats().await?);
     let mut out = Output::new(options.form);
     out.print(&counts, |out| counts.print(out))?;
