@@ -4,7 +4,9 @@
 
 mod append;
 mod cold_load;
+mod deployment;
 mod file_log;
+mod freshness;
 mod retail;
 mod search_quality;
 mod server;
@@ -60,6 +62,9 @@ enum What {
         #[arg(long)]
         url: Option<String>,
     },
+    /// From a command's answer to a read that shows it: in one process, and over Kafka where `DATABASE_URL` and
+    /// `KAFKA_BROKERS` are set.
+    Freshness,
     /// How long searches take: over HTTP, and in the index beside bare tantivy on the same documents and queries.
     Search {
         /// Queries of each kind.
@@ -94,6 +99,10 @@ async fn main() -> anyhow::Result<()> {
             let own = std::env::current_exe()?;
             let binary = own.with_file_name("colophon");
             retail::run(&binary, &directory, &retail::Options { stock_percent, clients, invoices, url }).await
+        }
+        What::Freshness => {
+            let binary = std::env::current_exe()?.with_file_name("colophon");
+            freshness::run(&binary, &directory).await
         }
         What::Search { queries } => {
             let binary = std::env::current_exe()?.with_file_name("colophon");
