@@ -3,6 +3,7 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod log_tail;
+pub mod message;
 pub mod partition;
 
 use crate::event_log::{LogId, Position, RecordedEvent};

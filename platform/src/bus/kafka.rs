@@ -1,9 +1,20 @@
 //! Kafka as the bus: one topic, whose partitions hold the streams' events in order.
 
+mod client;
 pub mod feed;
+pub mod producer;
+#[cfg(test)]
+pub(crate) mod reference;
+#[cfg(test)]
+pub(crate) mod scratch;
+#[cfg(test)]
+mod tests;
 pub mod topic;
 
 use std::time::Duration;
+
+/// The largest message that the topic takes, in bytes: an event and its headers.
+const MESSAGE_BYTES: usize = 8 << 20;
 
 /// Which topic of which cluster, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +29,8 @@ pub struct Settings {
     pub replication: u16,
     /// How long the topic keeps messages. What it no longer has, workers read from the log.
     pub retention: Duration,
-    /// How long a member of a consumer group may be silent before its partitions go to the others.
+    /// How long a member of a consumer group may be silent before its partitions go to the others. Brokers take 6 s to
+    /// 30 min, unless they are told otherwise.
     pub session_timeout: Duration,
 }
 
