@@ -1,6 +1,9 @@
 //! The bus: events on their way to workers, as facts that a worker can check for completeness.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log_tail;
+pub mod message;
 pub mod partition;
 
 use crate::event_log::{LogId, Position, RecordedEvent};
@@ -31,11 +34,10 @@ impl Delivery {
         };
         events.into_iter().map(deliver).collect()
     }
-}
 
-impl Delivery {
-    /// Events that follow on each other in the whole log, from after a position on, as facts of their partitions. All
-    /// partitions stand at `to` then.
+    /// The log between two positions, of which these are all the events, as facts about each of so many partitions: an
+    /// event's delivery begins where its partition's last one ended, and what is left up to `to` holds no event. So
+    /// every partition gets from `after` to `to`, quiet ones too.
     pub fn of_partitions(
         log: LogId,
         after: Position,
@@ -44,14 +46,18 @@ impl Delivery {
         partitions: u16,
     ) -> Vec<Self> {
         let mut reached = vec![after; usize::from(partitions)];
-        let mut deliveries = Vec::with_capacity(events.len() + reached.len());
-        for event in events {
-            let partition = partition::partition(event.stream.as_str(), partitions);
-            let after = std::mem::replace(&mut reached[usize::from(partition)], event.position);
-            deliveries.push(Self { log, partition, after, position: event.position, event: Some(event) });
-        }
-        let rest = (0..).zip(reached).filter(|(_, reached)| *reached < to);
-        deliveries.extend(rest.map(|(partition, after)| Self { log, partition, after, position: to, event: None }));
+        let mut deliver = |partition: u16, position: Position, event: Option<RecordedEvent>| {
+            let after = std::mem::replace(&mut reached[usize::from(partition)], position);
+            (after < position).then_some(Self { log, partition, after, position, event })
+        };
+        let mut deliveries: Vec<_> = events
+            .into_iter()
+            .filter_map(|event| {
+                let partition = partition::partition(event.stream.as_str(), partitions);
+                deliver(partition, event.position, Some(event))
+            })
+            .collect();
+        deliveries.extend((0..partitions).filter_map(|partition| deliver(partition, to, None)));
         deliveries
     }
 }
@@ -143,3 +149,6 @@ pub trait Deliveries: Send + Sync {
     /// Deliveries for a worker that has taken all up to a position. What comes first may lie behind it or ahead of it.
     fn subscribe(self: Arc<Self>, after: Position) -> Box<dyn Bus>;
 }
+
+#[cfg(test)]
+mod tests;
