@@ -78,7 +78,7 @@ impl Dispatcher {
         Self::start_on(Streams { log, snapshots: Some(Arc::new(snapshots)) }, seam, settings, stop)
     }
 
-    fn start_on(
+    pub(crate) fn start_on(
         streams: Streams,
         seam: Seam,
         settings: Settings,
@@ -222,7 +222,10 @@ impl Loop {
     fn settle(&mut self, result: Result<Vec<Verdict>, LogError>) -> Result<(), LogError> {
         let (step, outcome) = match result {
             Ok(verdicts) => (self.aggregates.settle(verdicts), Ok(())),
-            Err(fatal @ LogError::Fatal(_)) => (self.aggregates.abandon(&Unavailable::Log), Err(fatal)),
+            // Another node's writer has what this one remembers, or has it otherwise.
+            Err(ended @ (LogError::Fatal(_) | LogError::Deposed)) => {
+                (self.aggregates.abandon(&Unavailable::Log), Err(ended))
+            }
             Err(error) => {
                 tracing::error!(%error, "a batch of events failed; its commands are answered as unavailable");
                 (self.aggregates.failed(&Unavailable::Log), Ok(()))

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod dispatcher;
 mod idempotency;
 pub mod imports;
+#[cfg(feature = "grpc")]
+pub mod node;
 mod order;
 mod payment;
 pub mod routes;

@@ -107,6 +107,34 @@ impl Streams {
         }
     }
 
+    /// The aggregate as it was at a revision that the stream has, going on from an earlier one where that is known.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn load_at(
+        &self,
+        stream: &StreamId,
+        at: Revision,
+        known: Option<Loaded>,
+    ) -> Result<Loaded, LoadError> {
+        let mut fold = match known.filter(|known| known.revision <= at) {
+            Some(Loaded { state, revision }) => {
+                Fold { state: domain::State::clone(&state), revision, last: Position(0) }
+            }
+            None => self.begin(stream, Revision(at.0 + 1)).await?,
+        };
+        while fold.revision < at {
+            let limit = usize::try_from(at.0 - fold.revision.0).unwrap_or(PAGE).min(PAGE);
+            let events = self.log.read_stream(stream, fold.revision, limit).await?;
+            if events.is_empty() {
+                let what = format!("stream {stream}: expected revision {}, found {}", at.0, fold.revision.0);
+                return Err(LogError::Unavailable(what).into());
+            }
+            for event in &events {
+                fold = fold.take(event)?;
+            }
+        }
+        Ok(Loaded { state: Arc::new(fold.state), revision: fold.revision })
+    }
+
     /// What the stream's fold begins with: its snapshot, if there is one before this revision that fits, or nothing.
     async fn begin(&self, stream: &StreamId, before: Revision) -> Result<Fold, LoadError> {
         let owner = schemas::stream::parse(stream.as_str());
