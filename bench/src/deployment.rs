@@ -39,7 +39,7 @@ impl Deployment {
             ("COLOPHON_KAFKA__BROKERS", kafka.to_owned()),
             ("COLOPHON_KAFKA__TOPIC", name),
             ("COLOPHON_CLUSTER__LISTEN", "127.0.0.1:0".to_owned()),
-            ("COLOPHON_CLUSTER__SECRET", "a secret that only nodes know".to_owned()),
+            ("COLOPHON_CLUSTER__SECRET", "a-secret-that-only-the-nodes-of-this-test-know".to_owned()),
             ("COLOPHON_AUTH__SIGNING_KEY_FILE", key.to_str().context("the path is not UTF-8")?.to_owned()),
         ];
         let mut servers = Vec::new();

@@ -3,7 +3,7 @@
 mod followers;
 mod snapshots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::aggregates::{Aggregates, Limits, Offer, Step};
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
@@ -57,7 +57,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Starts the loop. After `stop` it takes no more commands, finishes those that it has, and ends;
-    /// a log that can no longer be trusted ends it with that error.
+    /// a log that can no longer be trusted, or that has another writer now, ends it with that error.
     pub fn start(
         log: Arc<dyn EventLog>,
         seam: Seam,
@@ -222,9 +222,8 @@ impl Loop {
     fn settle(&mut self, result: Result<Vec<Verdict>, LogError>) -> Result<(), LogError> {
         let (step, outcome) = match result {
             Ok(verdicts) => (self.aggregates.settle(verdicts), Ok(())),
-            // Another node's writer has what this one remembers, or has it otherwise.
-            Err(ended @ (LogError::Fatal(_) | LogError::Deposed)) => {
-                (self.aggregates.abandon(&Unavailable::Log), Err(ended))
+            Err(last @ (LogError::Fatal(_) | LogError::Deposed)) => {
+                (self.aggregates.abandon(&Unavailable::Log), Err(last))
             }
             Err(error) => {
                 tracing::error!(%error, "a batch of events failed; its commands are answered as unavailable");

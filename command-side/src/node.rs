@@ -1,264 +1,190 @@
-//! A node: takes commands to the log's one writer, be that this process or another one.
+//! A node's commands, wherever the log's writer is: decided here while this node has the writer's lease, else sent to the
+//! node that has it, and sent again when it changes hands.
 //!
-//! Whoever has the writer's lease decides, with an empty cache at first; the others forward to it. A command whose answer
-//! was lost with its writer is sent again under its id, to whoever is the writer then: the log finds what had taken effect.
+//! A repeat has its command's id, and the log finds it: so whoever asks sees neither the change nor a second effect. That
+//! a writer that lost its lease unawares decides nothing is the log's affair, which checks the epoch with every batch.
+//! What is answered from memory is answered only while the lease is surely this node's.
 
-mod cache;
-pub mod remote;
-pub mod service;
+mod driver;
+pub mod term;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
 use crate::dispatcher::{self, Dispatcher};
-use crate::stream::Streams;
-use cache::Cache;
+use crate::remote::{Peers, Remote};
+use crate::secret::Secret;
+use driver::Driver;
 use futures_util::future::{BoxFuture, FutureExt};
 use platform::event_log::{EventLog, LogError, Revision, StreamId};
 use platform::postgres::lease::{Epoch, Standing};
 use platform::seam::Seam;
 use platform::snapshot_store::SnapshotStore;
-use remote::Remote;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use term::Term;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// How long it is until a command is sent again that the writer did not answer.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// How long it rests before it asks the same node again, the first time and at most.
+const REST_MIN: Duration = Duration::from_millis(5);
+const REST_MAX: Duration = Duration::from_millis(500);
 
-/// How a node is set up.
-pub struct Settings {
-    /// Of the dispatcher that runs while this node is the writer.
-    pub dispatcher: dispatcher::Settings,
-    /// What nodes prove to each other that they know.
-    pub secret: Arc<str>,
-    /// Snapshots of the log's long streams, in this node's own files.
-    pub snapshots: Option<SnapshotStore>,
+/// Opens the log for a writer of this epoch: it takes that epoch's appends only while no later one has begun.
+pub type Writing = Arc<dyn Fn(Epoch) -> Arc<dyn EventLog> + Send + Sync>;
+
+/// What a node is made of.
+pub struct Parts {
+    /// To read from.
+    pub log: Arc<dyn EventLog>,
+    /// To append to.
+    pub writing: Writing,
+    /// This node's own snapshots of long streams.
+    pub snapshots: Option<Arc<SnapshotStore>>,
+    /// For the time.
+    pub seam: Seam,
+    /// Of the dispatcher, while there is one; `answer_within` is every caller's bound.
+    pub settings: dispatcher::Settings,
+    /// What the nodes know each other by.
+    pub secret: Secret,
 }
 
-/// The log as it is written under an epoch of the writer's lease.
-type Writing = dyn Fn(Epoch) -> Arc<dyn EventLog> + Send + Sync;
-
-/// The node.
+/// The handle.
+#[derive(Clone)]
 pub struct Node {
-    shared: Arc<Shared>,
-    failed: watch::Receiver<Option<LogError>>,
-    stop: CancellationToken,
-    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    standing: watch::Receiver<Standing>,
+    target: watch::Receiver<Target>,
+    writing: watch::Receiver<Option<Epoch>>,
+    answer_within: Duration,
 }
 
-pub(crate) struct Shared {
-    streams: Streams,
-    writing: Box<Writing>,
-    standing: watch::Receiver<Standing>,
-    /// The dispatcher, while this node is the writer.
-    local: watch::Sender<Option<(Epoch, Dispatcher)>>,
-    remote: Remote,
-    seam: Seam,
-    settings: dispatcher::Settings,
+/// Where commands go.
+#[derive(Clone)]
+enum Target {
+    /// Nowhere: nobody is known to write the log.
+    Nobody,
+    /// To the dispatcher in this process.
+    Here(Epoch, Dispatcher),
+    /// To another node.
+    There(Remote),
+    /// Nowhere any more: this node is stopping.
+    Stopped,
 }
 
 impl Node {
-    /// Starts a node. With a listener it takes commands from other nodes, as long as it is the writer.
+    /// Begins to follow the writer's lease. The task ends after `stop`, once what this node's dispatcher has is answered;
+    /// the lease is to be given back only then. It ends with an error if this process can no longer trust the log.
     pub fn start(
-        log: Arc<dyn EventLog>,
-        writing: impl Fn(Epoch) -> Arc<dyn EventLog> + Send + Sync + 'static,
+        parts: Parts,
         standing: watch::Receiver<Standing>,
-        listener: Option<TcpListener>,
-        seam: Seam,
-        Settings { dispatcher, secret, snapshots }: Settings,
-    ) -> Arc<Self> {
-        let streams = Streams { log, snapshots: snapshots.map(Arc::new) };
-        let remote = Remote::new(Arc::clone(&secret), Cache::new(streams.clone()), dispatcher.answer_within);
-        let shared = Arc::new(Shared {
-            streams,
-            writing: Box::new(writing),
-            standing,
-            local: watch::Sender::new(None),
-            remote,
-            seam,
-            settings: dispatcher,
-        });
-        let (stop, (fail, failed)) = (CancellationToken::new(), watch::channel(None));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(lead(Arc::clone(&shared), fail, stop.clone()));
-        if let Some(listener) = listener {
-            tasks.spawn(service::serve(listener, Arc::clone(&shared), secret, stop.clone()));
-        }
-        Arc::new(Self { shared, failed, stop, tasks: tokio::sync::Mutex::new(tasks) })
+        stop: CancellationToken,
+    ) -> (Self, JoinHandle<Result<(), LogError>>) {
+        let Parts { log, writing, snapshots, seam, settings, secret } = parts;
+        let answer_within = settings.answer_within;
+        let (target, targets) = watch::channel(Target::Nobody);
+        let (term, terms) = watch::channel(None);
+        let peers = Peers::new(log, snapshots.clone(), secret, answer_within);
+        let driver = Driver { standing: standing.clone(), target, term, writing, snapshots, seam, settings, peers };
+        let running = tokio::spawn(driver.run(stop));
+        (Self { standing, target: targets, writing: terms, answer_within }, running)
     }
 
-    /// Whether this node is the writer.
+    /// Whether this node writes the log.
     pub fn is_writer(&self) -> bool {
-        self.shared.local.borrow().is_some()
+        self.writing.borrow().is_some()
     }
 
-    /// Returns when the log can no longer be trusted.
-    pub async fn failure(&self) -> LogError {
-        let mut failed = self.failed.clone();
-        match failed.wait_for(Option::is_some).await {
-            Ok(error) => error.clone().expect("it was waited for"),
-            Err(_) => std::future::pending().await,
-        }
+    /// Under which epoch this node writes the log, if it does; told whenever that changes.
+    pub fn writing(&self) -> watch::Receiver<Option<Epoch>> {
+        self.writing.clone()
     }
 
-    /// Takes no more commands, decides those at hand, and ends.
-    pub async fn stop(&self) {
-        self.stop.cancel();
-        let mut tasks = self.tasks.lock().await;
-        while tasks.join_next().await.is_some() {}
-    }
-}
-
-/// Runs a dispatcher whenever the lease is ours, until it is lost or the node is stopped.
-async fn lead(shared: Arc<Shared>, fail: watch::Sender<Option<LogError>>, stop: CancellationToken) {
-    let gauge = metrics::gauge!("command_writer");
-    gauge.set(0.0);
-    let mut standing = shared.standing.clone();
-    while !stop.is_cancelled() {
-        let ours = standing.wait_for(|standing| matches!(standing, Standing::Ours { .. }));
-        let Some(Ok(epoch)) = stop.run_until_cancelled(async { ours.await.map(|ours| epoch_of(&ours)) }).await else {
-            return;
-        };
-        let Some(epoch) = epoch else { continue };
-        let (tenure, log) = (stop.child_token(), (shared.writing)(epoch));
-        let streams = Streams { log, snapshots: shared.streams.snapshots.clone() };
-        let (dispatcher, mut deciding) =
-            Dispatcher::start_on(streams, shared.seam.clone(), shared.settings, tenure.clone());
-        tracing::info!(epoch = epoch.0, "this node is the log's writer");
-        shared.local.send_replace(Some((epoch, dispatcher)));
-        gauge.set(1.0);
-        let ended = tokio::select! {
-            ended = &mut deciding => Some(ended),
-            _ = standing.wait_for(|standing| epoch_of(standing) != Some(epoch)) => None,
-            () = stop.cancelled() => None,
-        };
-        shared.local.send_replace(None);
-        gauge.set(0.0);
-        // What it was asked is answered by the log: decided, or that another node is the writer.
-        tenure.cancel();
-        let ended = match ended {
-            Some(ended) => ended,
-            None => deciding.await,
-        };
-        match ended.expect("deciding does not panic, and nobody aborts it") {
-            Ok(()) => {}
-            Err(LogError::Deposed) => {
-                tracing::warn!(epoch = epoch.0, "another node is the log's writer now");
-                // Not before the lease's keeper knows it too: under this epoch nothing can be written any more.
-                let other = standing.wait_for(|standing| epoch_of(standing) != Some(epoch));
-                let _ = stop.run_until_cancelled(other).await;
-            }
-            Err(error) => {
-                fail.send_replace(Some(error));
-                return;
-            }
-        }
-    }
-}
-
-fn epoch_of(standing: &Standing) -> Option<Epoch> {
-    match standing {
-        Standing::Ours { epoch, .. } => Some(*epoch),
-        Standing::Theirs { .. } | Standing::Unknown => None,
-    }
-}
-
-impl Shared {
-    /// The dispatcher of an epoch, or of any, while this node is the writer.
-    pub(crate) fn dispatcher(&self, of: Option<Epoch>) -> Option<(Epoch, Dispatcher)> {
-        self.local.borrow().clone().filter(|(epoch, _)| of.is_none_or(|of| of == *epoch))
+    /// This node's own dispatcher, while it writes the log under this epoch; else nobody, wherever the writer is. What is
+    /// sent there takes no effect in a later term.
+    pub fn under(&self, epoch: Epoch) -> Term {
+        Term { epoch, standing: self.standing.clone(), target: self.target.clone() }
     }
 
-    /// Whether the lease is surely ours under this epoch: what is answered from memory is only then what the log says.
-    pub(crate) fn is_surely(&self, of: Epoch) -> bool {
-        matches!(&*self.standing.borrow(), Standing::Ours { epoch, until } if *epoch == of && *until > Instant::now())
-    }
-
-    /// Asks the writer, and asks again whoever is it then, until there is an answer or the time is over.
-    async fn ask<'a, T>(
+    /// Asks whoever writes the log, and whoever does so then, until there is an answer or the caller's time is over.
+    async fn insist<T>(
         &self,
-        here: impl Fn(Dispatcher) -> Asking<'a, T>,
-        there: impl Fn(String, Epoch) -> Asking<'a, T>,
-        verdict: Verdict,
+        ask: impl Fn(Arc<dyn Commands>) -> BoxFuture<'static, Result<T, Unavailable>>,
     ) -> Result<T, Unavailable> {
-        let asking = async {
-            loop {
-                let standing = self.standing.borrow().clone();
-                let answer = match (self.dispatcher(None), standing) {
-                    (Some((epoch, dispatcher)), _) => match here(dispatcher).await {
-                        Ok(_) if verdict == Verdict::OfMemory && !self.is_surely(epoch) => Err(Unavailable::Log),
-                        answer => answer,
+        let deadline = Instant::now() + self.answer_within;
+        let mut targets = self.target.clone();
+        let (mut last, mut rest) = (Unavailable::NoWriter, REST_MIN);
+        loop {
+            let target: Option<Arc<dyn Commands>> = match &*targets.borrow_and_update() {
+                Target::Nobody => None,
+                Target::Here(epoch, _) => Some(Arc::new(self.under(*epoch))),
+                Target::There(remote) => Some(Arc::new(remote.clone())),
+                Target::Stopped => return Err(Unavailable::Stopping),
+            };
+            if let Some(target) = target {
+                tokio::select! {
+                    // An answer that is there counts, whatever else is.
+                    biased;
+                    answered = ask(target) => match answered {
+                        Ok(answer) => return Ok(answer),
+                        Err(passing @ (Unavailable::Log | Unavailable::Stopping | Unavailable::NoWriter)) => last = passing,
+                        Err(lasting @ (Unavailable::Overloaded | Unavailable::TimedOut)) => return Err(lasting),
                     },
-                    (None, Standing::Theirs { address, epoch }) => there(address, epoch).await,
-                    (None, Standing::Ours { .. } | Standing::Unknown) => Err(Unavailable::Log),
-                };
-                match answer {
-                    Err(Unavailable::Log | Unavailable::Stopping) => sleep(AGAIN_AFTER).await,
-                    answer => return answer,
+                    () = elsewhere(&mut targets) => {
+                        rest = REST_MIN;
+                        continue;
+                    }
+                    () = sleep_until(deadline) => return Err(Unavailable::TimedOut),
+                }
+                metrics::counter!("command_retries_total").increment(1);
+                tokio::select! {
+                    () = sleep(rest) => rest = (rest * 2).min(REST_MAX),
+                    _ = targets.changed() => rest = REST_MIN,
+                    () = sleep_until(deadline) => return Err(last),
+                }
+            } else {
+                tokio::select! {
+                    _ = targets.changed() => rest = REST_MIN,
+                    () = sleep_until(deadline) => return Err(last),
                 }
             }
-        };
-        timeout(self.settings.answer_within, asking).await.unwrap_or(Err(Unavailable::TimedOut))
+        }
     }
 }
 
-/// A question on its way.
-type Asking<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
-
-/// What an answer of this node rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// The log's word.
-    OfLog,
-    /// What the dispatcher remembers.
-    OfMemory,
+/// Returns once commands go to another place. What a stopping node has under way, it answers.
+async fn elsewhere(targets: &mut watch::Receiver<Target>) {
+    while targets.changed().await.is_ok() {
+        if !matches!(*targets.borrow(), Target::Stopped) {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 impl Commands for Node {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, Unavailable>> {
-        let request = Arc::new(request);
-        let sent = Arc::clone(&request);
-        let here = move |dispatcher: Dispatcher| {
-            let request = Request::clone(&sent);
-            async move { dispatcher.send(request).await }.boxed()
+        let ask = move |writer: Arc<dyn Commands>| {
+            let request = request.clone();
+            async move { writer.send(request).await }.boxed()
         };
-        let there = move |address: String, epoch| {
-            let request = Arc::clone(&request);
-            async move { self.shared.remote.send(&address, epoch, &request).await }.boxed()
-        };
-        self.shared.ask(here, there, Verdict::OfLog).boxed()
+        self.insist(ask).boxed()
     }
 
     fn peek(&self, lane: Lane, streams: Vec<StreamId>) -> BoxFuture<'_, Result<Vec<Loaded>, Unavailable>> {
-        let streams: Arc<[StreamId]> = streams.into();
-        let asked = Arc::clone(&streams);
-        let here = move |dispatcher: Dispatcher| {
-            let streams = asked.to_vec();
-            async move { dispatcher.peek(lane, streams).await }.boxed()
+        let ask = move |writer: Arc<dyn Commands>| {
+            let streams = streams.clone();
+            async move { writer.peek(lane, streams).await }.boxed()
         };
-        let there = move |address: String, epoch| {
-            let streams = Arc::clone(&streams);
-            async move { self.shared.remote.peek(&address, epoch, lane, &streams).await }.boxed()
-        };
-        self.shared.ask(here, there, Verdict::OfMemory).boxed()
+        self.insist(ask).boxed()
     }
 
     fn follow(&self, stream: StreamId, after: Revision) -> BoxFuture<'_, Result<Answer, Unavailable>> {
-        let followed = stream.clone();
-        let here = move |dispatcher: Dispatcher| {
-            let stream = followed.clone();
-            async move { dispatcher.follow(stream, after).await }.boxed()
-        };
-        let there = move |address: String, epoch| {
+        let ask = move |writer: Arc<dyn Commands>| {
             let stream = stream.clone();
-            async move { self.shared.remote.follow(&address, epoch, &stream, after).await }.boxed()
+            async move { writer.follow(stream, after).await }.boxed()
         };
-        self.shared.ask(here, there, Verdict::OfMemory).boxed()
+        self.insist(ask).boxed()
     }
 }

@@ -16,11 +16,10 @@ use crate::{log, openapi};
 use anyhow::Context;
 use axum::Router;
 use command_side::commands::Commands;
-use command_side::node::Node;
 use command_side::routes::CommandApi;
 use feeds::Feeds;
 use gateway::front_door::{FrontDoor, guard};
-use ground::Ground;
+use ground::{Ground, RunningNode};
 use platform::data_directory::DataDirectory;
 use platform::event_log::{EventLog, Position};
 use platform::postgres::lease::{Lease, while_ours};
@@ -41,7 +40,7 @@ pub struct Process {
     pub api: Router,
     /// What is served to the tools beside it.
     pub admin: Router,
-    node: Option<Arc<Node>>,
+    node: Option<RunningNode>,
     workshop: Option<Workshop>,
     log: Arc<dyn EventLog>,
     /// Ends what goes on beside the requests.
@@ -71,10 +70,10 @@ impl Process {
         tasks.spawn(host.metrics.clone().keep(stop.clone()));
 
         let node = match has(RoleName::Command) || has(RoleName::Reactor) {
-            true => Some(ground.node(settings, layout, has(RoleName::Command), &mut tasks, &stop).await?),
+            true => Some(ground.node(settings, layout, has(RoleName::Command)).await?),
             false => None,
         };
-        let commands = node.clone().map(|node| node as Arc<dyn Commands>);
+        let commands = node.as_ref().map(|running| Arc::new(running.node.clone()) as Arc<dyn Commands>);
         let views = ground.views(layout, roles, head).await?;
         let (mut health, mut names) = (None, Vec::new());
         if let Some(views) = &views {
@@ -146,8 +145,8 @@ impl Process {
 
     /// Returns when the process cannot go on, with the reason.
     pub async fn failure(&mut self) -> anyhow::Error {
-        match &self.node {
-            Some(node) => node.failure().await.into(),
+        match &mut self.node {
+            Some(node) => node.failure().await,
             None => std::future::pending().await,
         }
     }
@@ -155,7 +154,7 @@ impl Process {
     /// Ends all roles, the writer first.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(node) = self.node.take() {
-            node.stop().await;
+            node.end().await?;
         }
         if let Some(workshop) = self.workshop.take() {
             workshop.close().await;

@@ -75,7 +75,7 @@ impl Cluster {
             ("COLOPHON_KAFKA__TOPIC", &topic),
             ("COLOPHON_KAFKA__PARTITIONS", "4"),
             ("COLOPHON_CLUSTER__LISTEN", "127.0.0.1:0"),
-            ("COLOPHON_CLUSTER__SECRET", "a secret that only nodes know"),
+            ("COLOPHON_CLUSTER__SECRET", "a-secret-that-only-the-nodes-of-this-test-know"),
             ("COLOPHON_PAYMENTS__WEBHOOK_SECRET", crate::shop::SECRET_TEXT),
             ("COLOPHON_AUTH__SIGNING_KEY_FILE", key.to_str().unwrap()),
         ];

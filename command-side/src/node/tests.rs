@@ -1,1 +1,1 @@
-//! Two nodes on one log.
+//! Two nodes over one log whose writer changes.

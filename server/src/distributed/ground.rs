@@ -3,12 +3,14 @@
 use crate::cli::RoleName;
 use crate::settings::{Hidden, Settings};
 use crate::views::Views;
-use anyhow::{Context, bail};
+use anyhow::Context;
+use command_side::grpc_server;
 use command_side::node::{self, Node};
+use command_side::secret::Secret;
 use platform::bus::kafka;
 use platform::data_directory::Layout;
 use platform::event_log::postgres::PostgresLog;
-use platform::event_log::{EventLog, Position};
+use platform::event_log::{EventLog, LogError, Position};
 use platform::postgres::lease::{Lease, Terms};
 use platform::read_store::Access;
 use platform::relay::{self, RelayProgress};
@@ -21,7 +23,7 @@ use platform::view_store::Source;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,9 +32,6 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// The lease of the log's writer.
 const WRITER: &str = "writer";
-
-/// What nodes prove to each other has to be so long.
-const SECRET_CHARACTERS_MIN: usize = 16;
 
 /// The database and the broker, and what this process has opened there.
 pub(super) struct Ground {
@@ -89,14 +88,10 @@ impl Ground {
         settings: &Settings,
         layout: &Layout,
         is_candidate: bool,
-        tasks: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Arc<Node>> {
+    ) -> anyhow::Result<RunningNode> {
         let Hidden(secret) =
-            settings.cluster.secret.clone().context("`cluster.secret` is missing: nodes prove who they are by it")?;
-        if secret.chars().count() < SECRET_CHARACTERS_MIN {
-            bail!("`cluster.secret` has to have at least {SECRET_CHARACTERS_MIN} characters");
-        }
+            settings.cluster.secret.clone().context("`cluster.secret` is missing: nodes know each other by it")?;
+        let secret = Secret::parse(&secret).context("`cluster.secret`")?;
         let listen = settings.cluster.listen;
         let listener = match is_candidate {
             true => Some(TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?),
@@ -104,21 +99,31 @@ impl Ground {
         };
         let bound = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let address = settings.cluster.advertise.clone().or(bound.map(|bound| bound.to_string()));
-        let lease = Arc::new(self.lease(WRITER, address.unwrap_or_default()).await?);
-        let standing = lease.standing();
+        let lease = self.lease(WRITER, address.unwrap_or_default()).await?;
+        let log = self.log.clone();
+        let parts = node::Parts {
+            log: Arc::new(self.log.clone()),
+            writing: Arc::new(move |epoch| Arc::new(log.writing_under(WRITER, epoch)) as Arc<dyn EventLog>),
+            snapshots: Some(Arc::new(SnapshotStore::open(&layout.snapshots(), self.log.id()).await?)),
+            seam: self.seam.clone(),
+            settings: settings.dispatcher(),
+            secret: secret.clone(),
+        };
+        let (stop, stop_lease, mut tasks) = (CancellationToken::new(), CancellationToken::new(), JoinSet::new());
+        let (node, running) = Node::start(parts, lease.standing(), stop.clone());
         tasks.spawn({
-            let stop = stop.clone();
+            let stop = stop_lease.clone();
             async move { if is_candidate { lease.keep(stop).await } else { lease.observe(stop).await } }
         });
-        let log = self.log.clone();
-        let node = node::Settings {
-            dispatcher: settings.dispatcher(),
-            secret: secret.into(),
-            snapshots: Some(SnapshotStore::open(&layout.snapshots(), log.id()).await?),
-        };
-        let writing = move |epoch| Arc::new(log.writing_under(WRITER, epoch)) as Arc<dyn EventLog>;
-        let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
-        Ok(Node::start(log, writing, standing, listener, self.seam.clone(), node))
+        if let Some(listener) = listener {
+            let (node, stop) = (node.clone(), stop.clone());
+            tasks.spawn(async move {
+                if let Err(error) = grpc_server::serve(listener, node, secret, stop).await {
+                    tracing::error!(%error, "commands of other nodes are no longer taken");
+                }
+            });
+        }
+        Ok(RunningNode { node, running, stop, stop_lease, tasks })
     }
 
     /// The views, for roles that have any.
@@ -144,10 +149,40 @@ impl Ground {
         let lease = self.lease("relay", String::new()).await?;
         let progress = RelayProgress::open(&self.url, self.log.id(), &self.kafka.topic).await?;
         let (log, kafka, stop) = (Arc::new(self.log.clone()) as Arc<dyn EventLog>, self.kafka.clone(), stop.clone());
+        let progress = Arc::new(progress);
         tasks.spawn(async move {
-            let relaying = relay::run_with_lease(log, kafka, progress, lease.standing(), stop.clone());
+            let relaying = relay::run_with_lease(lease.standing(), log, kafka, progress, stop.clone());
             tokio::join!(lease.keep(stop.clone()), relaying);
         });
         Ok(())
+    }
+}
+
+/// A node, and what runs for it.
+pub(super) struct RunningNode {
+    pub(super) node: Node,
+    running: JoinHandle<Result<(), LogError>>,
+    stop: CancellationToken,
+    stop_lease: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl RunningNode {
+    /// Returns when the log can no longer be trusted.
+    pub(super) async fn failure(&mut self) -> anyhow::Error {
+        match (&mut self.running).await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(())) => anyhow::anyhow!("the node ended without being asked to"),
+            Err(panic) => panic.into(),
+        }
+    }
+
+    /// Takes no more commands, decides those at hand, and gives the lease back.
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let ended = self.running.await?;
+        self.stop_lease.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        Ok(ended?)
     }
 }

@@ -10,8 +10,8 @@ mod subscriber;
 
 use self::subscriber::{Inbox, Subscriber};
 use super::Settings;
-use crate::bus::{Bus, Delivery};
-use crate::event_log::EventLog;
+use crate::bus::{Bus, Deliveries, Delivery};
+use crate::event_log::{EventLog, Position};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
@@ -77,6 +77,12 @@ struct Shared {
     inboxes: Mutex<Vec<Weak<Inbox>>>,
     assigned: watch::Sender<BTreeSet<u16>>,
     ended: CancellationToken,
+}
+
+impl Deliveries for Feed {
+    fn subscribe(self: Arc<Self>, _: Position) -> Box<dyn Bus> {
+        Self::subscribe(&self)
+    }
 }
 
 impl Shared {
