@@ -15,13 +15,11 @@ use crate::bus::kafka::Settings;
 use crate::bus::kafka::producer::Producer;
 use crate::bus::kafka::topic::{self, TopicError};
 use crate::event_log::{EventLog, LogError, Position, RecordedEvent};
-use crate::postgres::lease::Standing;
 use rdkafka::error::KafkaError;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Events in a batch, and bytes of their data unless one alone has more.
@@ -61,39 +59,6 @@ pub async fn run(log: Arc<dyn EventLog>, settings: Settings, progress: Arc<Relay
         relay.again = (relay.again * 2).min(AGAIN_MOST);
     }
     active.set(0);
-}
-
-/// Sends the log whenever the lease is ours, until it is stopped.
-pub async fn run_with_lease(
-    mut standing: watch::Receiver<Standing>,
-    log: Arc<dyn EventLog>,
-    settings: Settings,
-    progress: Arc<RelayProgress>,
-    stop: CancellationToken,
-) {
-    loop {
-        let ours = standing.wait_for(|standing| matches!(standing, Standing::Ours { .. }));
-        // Whoever kept the lease is gone, or this is to end.
-        let Some(Ok(_)) = stop.run_until_cancelled(ours).await else { return };
-        let stop = stop.child_token();
-        let relay = run(Arc::clone(&log), settings.clone(), Arc::clone(&progress), stop.clone());
-        tokio::pin!(relay);
-        tokio::select! {
-            () = &mut relay => {}
-            () = lost(&mut standing) => {
-                stop.cancel();
-                relay.await;
-            }
-        }
-    }
-}
-
-/// Waits until a lease that was ours is not, or has ended without anybody saying so.
-async fn lost(standing: &mut watch::Receiver<Standing>) {
-    loop {
-        let Standing::Ours { until, .. } = *standing.borrow_and_update() else { return };
-        let Ok(Ok(())) = timeout_at(until, standing.changed()).await else { return };
-    }
 }
 
 struct Relay {

@@ -18,6 +18,7 @@ use axum::Router;
 use command_side::commands::Commands;
 use command_side::routes::CommandApi;
 use feeds::Feeds;
+use futures_util::future::FutureExt;
 use gateway::front_door::{FrontDoor, guard};
 use ground::{Ground, RunningNode};
 use platform::data_directory::DataDirectory;
@@ -64,7 +65,7 @@ impl Process {
         let secret = Arc::new(webhook_secret(settings, layout)?);
         let ground = Ground::reach(settings, host.seam.clone()).await?;
         settings.deployment().write(&layout.deployment())?;
-        let log: Arc<dyn EventLog> = Arc::new(ground.log.clone());
+        let log: Arc<dyn EventLog> = Arc::clone(&ground.log) as _;
         let head = log.head().await?;
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(host.metrics.clone().keep(stop.clone()));
@@ -127,9 +128,15 @@ impl Process {
             let (views, commands) =
                 (views.as_ref().zip(commands.as_ref())).context("a reactor has views and commands")?;
             let lease = ground.lease("reactor", String::new()).await?;
-            let reactor = Reactor { log: Arc::clone(&log), views: views.clone(), commands: Arc::clone(commands) };
-            let pays = sandbox.clone().filter(|_| settings.payments.sandbox);
-            tasks.spawn(reactor.run(lease, host.seam.clone(), pays, ground.ledger(), stop.clone()));
+            let reactor = Reactor {
+                log: Arc::clone(&log),
+                views: views.clone(),
+                commands: Arc::clone(commands),
+                seam: host.seam.clone(),
+                pays: sandbox.clone().filter(|_| settings.payments.sandbox),
+                ledger: ground.ledger(),
+            };
+            tasks.spawn(Arc::new(reactor).run(lease, stop.clone()));
         }
         let workshop = views.map(|views| Workshop::new(Arc::clone(&log), views, host.seam.clone(), health));
         let admin = Admin {
@@ -181,29 +188,27 @@ struct Reactor {
     log: Arc<dyn EventLog>,
     views: Views,
     commands: Arc<dyn Commands>,
+    seam: Seam,
+    pays: Option<Sandbox>,
+    ledger: Arc<dyn EffectLedger>,
 }
 
 impl Reactor {
-    async fn run(
-        self,
-        lease: Lease,
-        seam: Seam,
-        pays: Option<Sandbox>,
-        ledger: Arc<dyn EffectLedger>,
-        stop: CancellationToken,
-    ) {
-        let tenure = async |tenure: CancellationToken| {
-            let Some(head) = tenure.run_until_cancelled(self.head()).await else { return };
-            let agenda = Arc::clone(&self.views.store) as Arc<dyn Agenda>;
-            let saga = Saga { commands: Arc::clone(&self.commands), agenda, seam: seam.clone() };
-            let paying = async {
-                if let Some(pays) = pays.clone() {
-                    pays.pay_all(Arc::clone(&self.views.store), Arc::clone(&ledger), tenure.clone()).await;
-                }
-            };
-            tokio::join!(saga.run(head, tenure.clone()), paying);
+    async fn run(self: Arc<Self>, lease: Lease, stop: CancellationToken) {
+        let working = while_ours(lease.standing(), stop.clone(), |tenure| Arc::clone(&self).react(tenure).boxed());
+        tokio::join!(lease.keep(stop.clone()), working);
+    }
+
+    async fn react(self: Arc<Self>, tenure: CancellationToken) {
+        let Some(head) = tenure.run_until_cancelled(self.head()).await else { return };
+        let agenda = Arc::clone(&self.views.store) as Arc<dyn Agenda>;
+        let saga = Saga { commands: Arc::clone(&self.commands), agenda, seam: self.seam.clone() };
+        let paying = async {
+            if let Some(pays) = self.pays.clone() {
+                pays.pay_all(Arc::clone(&self.views.store), Arc::clone(&self.ledger), tenure.clone()).await;
+            }
         };
-        tokio::join!(lease.keep(stop.clone()), while_ours(lease.standing(), stop.clone(), tenure));
+        tokio::join!(saga.run(head, tenure.clone()), paying);
     }
 
     /// Where the log ends, once it says so.

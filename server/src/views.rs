@@ -63,7 +63,7 @@ impl Views {
         url: &str,
         index_in: Option<&Layout>,
         source: Source,
-        access: platform::read_store::Access,
+        access: platform::read_store::Access<'_>,
     ) -> anyhow::Result<Self> {
         let store = ReadStore::open_postgres(url, &TABLES(), source, access).await;
         let search = index_in.map(|layout| index(layout, source)).transpose()?;

@@ -4,11 +4,12 @@
 //! the log's lock, under which leases change hands. The time is the database's alone.
 
 use super::{connect, lock_log};
+use futures_util::future::BoxFuture;
 use sqlx::{Connection, PgPool};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -219,7 +220,7 @@ fn still_ours(before: Standing) -> Standing {
 pub async fn while_ours(
     mut standing: watch::Receiver<Standing>,
     stop: CancellationToken,
-    work: impl AsyncFn(CancellationToken),
+    work: impl Fn(CancellationToken) -> BoxFuture<'static, ()>,
 ) {
     while !stop.is_cancelled() {
         let ours = standing.wait_for(|standing| matches!(standing, Standing::Ours { .. }));
@@ -228,11 +229,22 @@ pub async fn while_ours(
         };
         let tenure = stop.child_token();
         let over = async {
-            // Without the sender nobody renews it.
-            let _ = standing.wait_for(|standing| epoch_of(standing) != epoch).await;
+            lost(&mut standing, epoch).await;
             tenure.cancel();
         };
         tokio::join!(work(tenure.clone()), tenure.run_until_cancelled(over));
+    }
+}
+
+/// Waits until a lease that was ours under an epoch is not, or has ended without anybody saying so.
+async fn lost(standing: &mut watch::Receiver<Standing>, ours: Option<Epoch>) {
+    loop {
+        let now = standing.borrow_and_update().clone();
+        let Standing::Ours { epoch, until } = now else { return };
+        // Without the sender nobody renews it.
+        if Some(epoch) != ours || !matches!(timeout_at(until, standing.changed()).await, Ok(Ok(()))) {
+            return;
+        }
     }
 }
 
@@ -247,6 +259,8 @@ fn epoch_of(standing: &Standing) -> Option<Epoch> {
 mod tests {
     use super::*;
     use crate::postgres::scratch::Scratch;
+    use futures_util::future::FutureExt;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::time::timeout;
 
@@ -319,18 +333,22 @@ mod tests {
     #[tokio::test]
     async fn work_is_done_only_while_it_is_ours() {
         let (standing, stop) = (watch::Sender::new(Standing::Unknown), CancellationToken::new());
-        let at_work = AtomicUsize::new(0);
-        let working = while_ours(standing.subscribe(), stop.clone(), async |tenure| {
-            at_work.fetch_add(1, Ordering::SeqCst);
-            tenure.cancelled().await;
-            at_work.fetch_sub(1, Ordering::SeqCst);
+        let at_work = Arc::new(AtomicUsize::new(0));
+        let working = while_ours(standing.subscribe(), stop.clone(), |tenure| {
+            let at_work = Arc::clone(&at_work);
+            async move {
+                at_work.fetch_add(1, Ordering::SeqCst);
+                tenure.cancelled().await;
+                at_work.fetch_sub(1, Ordering::SeqCst);
+            }
+            .boxed()
         });
         let becomes = async |count: usize| {
             while at_work.load(Ordering::SeqCst) != count {
                 tokio::task::yield_now().await;
             }
         };
-        let ours = |epoch| Standing::Ours { epoch: Epoch(epoch), until: Instant::now() };
+        let ours = |epoch| Standing::Ours { epoch: Epoch(epoch), until: Instant::now() + DEADLINE };
         let story = async {
             tokio::task::yield_now().await;
             assert_eq!(at_work.load(Ordering::SeqCst), 0);

@@ -35,7 +35,7 @@ pub(super) struct Feeds<'a> {
 impl Feeds<'_> {
     /// Starts a feed for each role that builds views; answers with these views.
     pub(super) fn start(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) -> Vec<Watched> {
-        let log: Arc<dyn EventLog> = Arc::new(self.ground.log.clone());
+        let log: Arc<dyn EventLog> = Arc::clone(&self.ground.log) as _;
         let builders = [RoleName::Projector, RoleName::Reactor, RoleName::Query];
         let builders: Vec<_> = builders.into_iter().filter(|role| self.roles.contains(role)).collect();
         for role in &builders {

@@ -7,11 +7,12 @@ use anyhow::Context;
 use command_side::grpc_server;
 use command_side::node::{self, Node};
 use command_side::secret::Secret;
+use futures_util::future::FutureExt;
 use platform::bus::kafka;
 use platform::data_directory::Layout;
 use platform::event_log::postgres::PostgresLog;
 use platform::event_log::{EventLog, LogError, Position};
-use platform::postgres::lease::{Lease, Terms};
+use platform::postgres::lease::{Lease, Terms, while_ours};
 use platform::read_store::Access;
 use platform::relay::{self, RelayProgress};
 use platform::seam::Seam;
@@ -36,7 +37,7 @@ const WRITER: &str = "writer";
 /// The database and the broker, and what this process has opened there.
 pub(super) struct Ground {
     pub(super) seam: Seam,
-    pub(super) log: PostgresLog,
+    pub(super) log: Arc<PostgresLog>,
     pub(super) vault: Arc<dyn Vault>,
     pub(super) kafka: kafka::Settings,
     ledger: Arc<dyn EffectLedger>,
@@ -60,7 +61,7 @@ impl Ground {
         let log = PostgresLog::open(&url, &seam).await.context("the event log cannot be opened")?;
         let vault = PostgresVault::open(&url, log.id()).await?;
         Ok(Self {
-            log,
+            log: Arc::new(log),
             ledger: Arc::new(vault.clone()),
             vault: Arc::new(vault),
             kafka,
@@ -100,9 +101,9 @@ impl Ground {
         let bound = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let address = settings.cluster.advertise.clone().or(bound.map(|bound| bound.to_string()));
         let lease = self.lease(WRITER, address.unwrap_or_default()).await?;
-        let log = self.log.clone();
+        let log = Arc::clone(&self.log);
         let parts = node::Parts {
-            log: Arc::new(self.log.clone()),
+            log: Arc::clone(&self.log) as Arc<dyn EventLog>,
             writing: Arc::new(move |epoch| Arc::new(log.writing_under(WRITER, epoch)) as Arc<dyn EventLog>),
             snapshots: Some(Arc::new(SnapshotStore::open(&layout.snapshots(), self.log.id()).await?)),
             seam: self.seam.clone(),
@@ -136,7 +137,7 @@ impl Ground {
         let source = Source { log: self.log.id(), head, partitions: self.kafka.partitions };
         let has = |role| roles.contains(&role);
         let access = match has(RoleName::Projector) || has(RoleName::Reactor) {
-            true => Access::Builder,
+            true => Access::Builder(self.log.as_ref()),
             false if has(RoleName::Query) => Access::Reader,
             false => return Ok(None),
         };
@@ -148,10 +149,12 @@ impl Ground {
     pub(super) async fn relay(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) -> anyhow::Result<()> {
         let lease = self.lease("relay", String::new()).await?;
         let progress = RelayProgress::open(&self.url, self.log.id(), &self.kafka.topic).await?;
-        let (log, kafka, stop) = (Arc::new(self.log.clone()) as Arc<dyn EventLog>, self.kafka.clone(), stop.clone());
+        let (log, kafka, stop) = (Arc::clone(&self.log) as Arc<dyn EventLog>, self.kafka.clone(), stop.clone());
         let progress = Arc::new(progress);
         tasks.spawn(async move {
-            let relaying = relay::run_with_lease(lease.standing(), log, kafka, progress, stop.clone());
+            let relaying = while_ours(lease.standing(), stop.clone(), |tenure| {
+                relay::run(Arc::clone(&log), kafka.clone(), Arc::clone(&progress), tenure).boxed()
+            });
             tokio::join!(lease.keep(stop.clone()), relaying);
         });
         Ok(())
