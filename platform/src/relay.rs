@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Events in a batch, and bytes of their data unless one alone has more.
@@ -72,7 +72,8 @@ pub async fn run_with_lease(
     stop: CancellationToken,
 ) {
     loop {
-        let ours = standing.wait_for(|standing| matches!(standing, Standing::Ours { .. }));
+        let is_ours = |standing: &Standing| matches!(standing, Standing::Ours { until, .. } if *until > Instant::now());
+        let ours = standing.wait_for(is_ours);
         // Whoever kept the lease is gone, or this is to end.
         let Some(Ok(_)) = stop.run_until_cancelled(ours).await else { return };
         let stop = stop.child_token();
