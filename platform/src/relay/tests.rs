@@ -41,7 +41,7 @@ impl Rig {
     }
 
     /// All that the log has came by Kafka alone, and its progress is stored.
-    async fn is_complete(self) {
+    async fn ends_complete(self) {
         self.reference.is_the_log().await;
         assert_eq!(self.reference.filled(), 0, "no delivery lies behind a gap");
         let (head, progress) = (self.log.head().await.unwrap(), self.progress().await);
@@ -68,7 +68,7 @@ async fn the_log_is_sent_from_where_it_was_left() {
     timeout(WITHIN, relay).await.expect("a relay that is stopped ends").unwrap();
     write(&rig.log, 0..30, 10).await;
     let relay = rig.relay(rig.stop.clone()).await;
-    rig.is_complete().await;
+    rig.ends_complete().await;
     timeout(WITHIN, relay).await.unwrap().unwrap();
 }
 
@@ -86,7 +86,7 @@ async fn two_relays_at_once_and_kills_do_no_harm() {
         assert!(timeout(WITHIN, killed).await.unwrap().is_err_and(|error| error.is_cancelled()));
         write(&rig.log, 0..100, 5).await;
     }
-    rig.is_complete().await;
+    rig.ends_complete().await;
     timeout(WITHIN, steady).await.unwrap().unwrap();
 }
 
@@ -101,7 +101,7 @@ async fn a_relay_that_is_killed_again_and_again_goes_on() {
         assert!(timeout(WITHIN, killed).await.unwrap().is_err_and(|error| error.is_cancelled()));
     }
     let last = rig.relay(rig.stop.clone()).await;
-    rig.is_complete().await;
+    rig.ends_complete().await;
     timeout(WITHIN, last).await.unwrap().unwrap();
 }
 
@@ -133,7 +133,7 @@ async fn it_sends_while_the_lease_is_ours() {
     // It ends without anybody saying so, and then whoever kept it is gone: only a relay that has ended lets this end.
     drop(standing);
     timeout(WITHIN, leased).await.expect("a lease that has ended is not ours").unwrap();
-    rig.is_complete().await;
+    rig.ends_complete().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,11 +131,6 @@ async fn a_group_that_is_dealt_out_anew_misses_nothing() {
         tokio::spawn(Arc::clone(&reference).run(second.subscribe()));
         let theirs = has(&second, |assigned| assigned.len() == 4).await;
         let ours = has(&first, |assigned| assigned.len() == 4).await;
-        eprintln!(
-            "theirs {theirs:?} ours {ours:?} now {:?} {:?}",
-            second.assigned().borrow(),
-            first.assigned().borrow()
-        );
         assert!(theirs.is_disjoint(&ours));
         let head = log.head().await.unwrap();
         reference.wait_for(Position(head.0 + 40)).await;
