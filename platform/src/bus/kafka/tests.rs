@@ -1,3 +1,7 @@
+//! The bus on a real cluster.
+
+mod outage;
+
 use super::feed::{Feed, Mode};
 use super::producer::Producer;
 use super::reference::{Reference, WITHIN, log, write};
