@@ -2,6 +2,7 @@ use super::*;
 use crate::bus::kafka::feed::{Feed, Mode};
 use crate::bus::kafka::reference::{Reference, WITHIN, log, write};
 use crate::bus::kafka::scratch::settings;
+use crate::event_log::fault::FaultyLog;
 use crate::event_log::memory::MemoryLog;
 use crate::postgres::lease::Epoch;
 use crate::postgres::scratch::Scratch;
@@ -103,6 +104,28 @@ async fn a_relay_that_is_killed_again_and_again_goes_on() {
     let last = rig.relay(rig.stop.clone()).await;
     rig.ends_complete().await;
     timeout(WITHIN, last).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_tried_again_from_what_is_stored() {
+    let Some(rig) = Rig::new(3).await else { return };
+    let faulty = Arc::new(FaultyLog::new(Arc::clone(&rig.log) as Arc<dyn EventLog>));
+    faulty.fail_reads(true);
+    write(&rig.log, 0..10, 100).await;
+    let log = Arc::clone(&faulty) as Arc<dyn EventLog>;
+    let mut relay = Relay { log, settings: rig.settings.clone(), progress: rig.progress().await, again: AGAIN_FIRST };
+    let failed = timeout(WITHIN, relay.attempt(&rig.stop)).await.unwrap();
+    assert!(matches!(failed, Err(RelayError::Log(LogError::Unavailable(_)))), "{failed:?}");
+    // What one producer cannot bring in, another sends from there.
+    let log = Arc::clone(&faulty) as Arc<dyn EventLog>;
+    let relay = tokio::spawn(run(log, rig.settings.clone(), rig.progress().await, rig.stop.clone()));
+    faulty.fail_reads(false);
+    rig.reference.is_the_log().await;
+    faulty.fail_reads(true);
+    write(&rig.log, 0..10, 1).await;
+    faulty.fail_reads(false);
+    rig.ends_complete().await;
+    timeout(WITHIN, relay).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
