@@ -223,7 +223,9 @@ pub async fn while_ours(
     work: impl Fn(CancellationToken) -> BoxFuture<'static, ()>,
 ) {
     while !stop.is_cancelled() {
-        let ours = standing.wait_for(|standing| matches!(standing, Standing::Ours { .. }));
+        // One that has ended without being renewed may be another's already.
+        let is_ours = |standing: &Standing| matches!(standing, Standing::Ours { until, .. } if *until > Instant::now());
+        let ours = standing.wait_for(is_ours);
         let Some(Ok(epoch)) = stop.run_until_cancelled(async { ours.await.map(|ours| epoch_of(&ours)) }).await else {
             return;
         };

@@ -7,10 +7,10 @@ use crate::event_log::{
     Revision, StreamId,
 };
 use crate::seam::{Seam, Timestamp};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -53,14 +53,21 @@ pub(crate) async fn write(log: &MemoryLog, streams: std::ops::Range<usize>, even
 pub(crate) struct Reference {
     log: Arc<MemoryLog>,
     taken: Mutex<Vec<Taken>>,
-    /// Events that the bus did not bring, so that they had to be read from the log.
-    pub filled: AtomicUsize,
     position: watch::Sender<Position>,
 }
 
 struct Taken {
     checkpoint: Checkpoint,
     events: Vec<RecordedEvent>,
+    /// Events that the bus did not bring, so that they had to be read from the log.
+    filled: usize,
+}
+
+/// Where a delivery comes from.
+#[derive(Clone, Copy)]
+enum From {
+    Bus,
+    Log,
 }
 
 impl Reference {
@@ -68,9 +75,19 @@ impl Reference {
         let nothing = |partition| Taken {
             checkpoint: Checkpoint::start(log.id(), "reference".to_owned(), partition),
             events: Vec::new(),
+            filled: 0,
         };
         let taken = Mutex::new((0..partitions).map(nothing).collect());
-        Arc::new(Self { log: Arc::clone(log), taken, filled: AtomicUsize::new(0), position: watch::Sender::default() })
+        Arc::new(Self { log: Arc::clone(log), taken, position: watch::Sender::default() })
+    }
+
+    /// Takes what comes until the bus ends; the first of it before this answers, so that what is written from now on is
+    /// not in it.
+    pub(crate) async fn follow(self: &Arc<Self>, mut bus: Box<dyn Bus>) -> JoinHandle<()> {
+        for delivery in timeout(WITHIN, bus.next(2_000)).await.expect("the bus begins").unwrap() {
+            self.take(delivery).await;
+        }
+        tokio::spawn(Arc::clone(self).run(bus))
     }
 
     /// Takes what comes until the bus ends.
@@ -83,25 +100,22 @@ impl Reference {
     }
 
     async fn take(&self, delivery: Delivery) {
-        while self.apply(&delivery) == Fit::Ahead {
+        while self.apply(&delivery, From::Bus) == Fit::Ahead {
             let at = self.taken.lock().unwrap()[usize::from(delivery.partition)].checkpoint.position;
             let mut events = self.log.read_all(at, 1_000).await.unwrap();
             events.retain(|event| event.position <= delivery.after);
             let to = events.last().unwrap().position;
             let partitions = self.partitions();
             for missing in Delivery::of_partitions(self.log.id(), at, to, events, partitions) {
-                if missing.partition == delivery.partition
-                    && self.apply(&missing) == Fit::Next
-                    && missing.event.is_some()
-                {
-                    self.filled.fetch_add(1, Ordering::SeqCst);
+                if missing.partition == delivery.partition {
+                    self.apply(&missing, From::Log);
                 }
             }
         }
     }
 
     /// The checkpoint is compared and set under one lock: several feeds may bring the same.
-    fn apply(&self, delivery: &Delivery) -> Fit {
+    fn apply(&self, delivery: &Delivery, from: From) -> Fit {
         let mut all = self.taken.lock().unwrap();
         let taken = &mut all[usize::from(delivery.partition)];
         assert_eq!(delivery.log, taken.checkpoint.log);
@@ -109,6 +123,7 @@ impl Reference {
         if fit == Fit::Next {
             taken.checkpoint.position = delivery.position;
             taken.events.extend(delivery.event.clone());
+            taken.filled += usize::from(matches!(from, From::Log) && delivery.event.is_some());
         }
         let position = all.iter().map(|taken| taken.checkpoint.position).min().unwrap();
         drop(all);
@@ -121,7 +136,7 @@ impl Reference {
     }
 
     pub(crate) fn filled(&self) -> usize {
-        self.filled.load(Ordering::SeqCst)
+        self.taken.lock().unwrap().iter().map(|taken| taken.filled).sum()
     }
 
     /// Waits until every partition stands at the position.

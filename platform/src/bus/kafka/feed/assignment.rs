@@ -42,6 +42,10 @@ pub(super) fn begin(
     assign: impl Fn(&TopicPartitionList) -> Result<(), KafkaError>,
 ) -> Result<(), KafkaError> {
     let mut ends = partitions.clone();
+    if ends.count() == 0 {
+        // A member may get nothing, and that is to be answered too.
+        return assign(&ends);
+    }
     // Asked for the time -1, a broker answers the partition's end: one request for all partitions.
     ends.set_all_offsets(Offset::End)?;
     let ends = consumer.offsets_for_times(ends, ENDS_WITHIN)?;
@@ -79,7 +83,8 @@ impl ConsumerContext for Assignment {
         if let Err(error) = done {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
-        tracing::info!(partitions = ?self.shared.assigned.borrow(), "the group has dealt out partitions");
+        let partitions = self.shared.assigned.borrow().clone();
+        tracing::info!(?partitions, "the group has dealt out partitions");
     }
 }
 

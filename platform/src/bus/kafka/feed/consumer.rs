@@ -106,6 +106,8 @@ impl Reader<'_> {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", session_ms.to_string())
             .set("heartbeat.interval.ms", (session_ms / 4).to_string())
+            // Nothing keeps the thread from polling for long: one that does not is as good as gone.
+            .set("max.poll.interval.ms", (session_ms * 2).to_string())
             .set("enable.auto.commit", commit)
             .set("enable.auto.offset.store", "false")
             // Where the topic no longer has what comes next, everyone has to look into the log: never silently on.
