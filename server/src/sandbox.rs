@@ -109,12 +109,12 @@ impl Sandbox {
         // The order's first event has the order's id.
         let position = Position(order.placed_at.cast_unsigned());
         let effect = Effect { event: EventId(id), position, name: "sandbox_payment" };
-        match ledger.claim(&effect).await? {
-            Claim::Granted | Claim::Begun => {}
-            Claim::Settled | Claim::NotToBeTried => return Ok(()),
+        match ledger.claim(effect, self.seam.clock.now()).await? {
+            Claim::Granted | Claim::Claimed { .. } => {}
+            Claim::Done | Claim::NotToBeTried => return Ok(()),
         }
         self.pay(id, Outcome::Succeeded).await?;
-        Ok(ledger.settle(&effect, None).await?)
+        Ok(ledger.done(effect).await?)
     }
 }
 

@@ -139,10 +139,9 @@ async fn it_sends_while_the_lease_is_ours() {
     let standing = watch::Sender::new(theirs.clone());
     let log = Arc::clone(&rig.log) as Arc<dyn EventLog>;
     let progress = rig.progress().await;
-    let leased =
-        while_ours(standing.subscribe(), rig.stop.clone(), |tenure| {
-            run(Arc::clone(&log), rig.settings.clone(), Arc::clone(&progress), tenure).boxed()
-        });
+    let leased = while_ours(standing.subscribe(), rig.stop.clone(), |tenure| {
+        run(Arc::clone(&log), rig.settings.clone(), Arc::clone(&progress), tenure).boxed()
+    });
     let leased = tokio::spawn(leased);
     write(&rig.log, 0..10, 1).await;
     standing.send_replace(ours(60));
