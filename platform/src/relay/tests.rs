@@ -151,13 +151,16 @@ async fn it_sends_while_the_lease_is_ours() {
     write(&rig.log, 0..10, 1).await;
     rig.reference.is_the_log().await;
     standing.send_replace(theirs);
-    standing.send_replace(ours(1));
+    standing.send_replace(ours(60));
     write(&rig.log, 0..10, 1).await;
     rig.reference.is_the_log().await;
     // It ends without anybody saying so, and then whoever kept it is gone: only a relay that has ended lets this end.
+    standing.send_replace(ours(1));
+    timeout(WITHIN, lost(&mut standing.subscribe())).await.expect("a lease that has ended is lost");
     drop(standing);
     timeout(WITHIN, leased).await.expect("a lease that has ended is not ours").unwrap();
-    rig.ends_complete().await;
+    rig.stop.cancel();
+    timeout(WITHIN, rig.feed.ended()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
