@@ -126,6 +126,10 @@ pub async fn run(global: &Global, command: SandboxCommand) -> anyhow::Result<()>
     let outcome = if fail { Outcome::Failed } else { Outcome::Succeeded };
     let directory = settings.data_directory();
     match DataDirectory::open(&directory) {
+        Ok(_) if settings.postgres.url.is_some() => bail!(
+            "no node runs on {}: name the data directory of one with the role `command`, which takes the callback in",
+            directory.display()
+        ),
         Ok(directory) => {
             let metrics = telemetry::install_metrics()?;
             let roles =

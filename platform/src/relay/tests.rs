@@ -4,10 +4,12 @@ use crate::bus::kafka::reference::{Reference, WITHIN, log, write};
 use crate::bus::kafka::scratch::settings;
 use crate::event_log::fault::FaultyLog;
 use crate::event_log::memory::MemoryLog;
-use crate::postgres::lease::Epoch;
+use crate::postgres::lease::{Epoch, Standing, while_ours};
 use crate::postgres::scratch::Scratch;
+use futures_util::future::FutureExt;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A topic, a database, a log, and a feed whose deliveries a reference takes.
 struct Rig {

@@ -125,6 +125,11 @@ impl SqliteVault {
         Ok(Self(pool))
     }
 
+    /// Closes it, so that all of it is in its file.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+
     async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
         sqlx::query_scalar("SELECT id FROM customers WHERE issuer = ?1 AND subject = ?2")
             .bind(&principal.issuer)
