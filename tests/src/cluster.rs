@@ -32,13 +32,14 @@ struct Process {
     address: String,
 }
 
-/// A deployment with two nodes that take writes and answer reads, and one process of each other role.
+/// A deployment with two nodes that take writes and answer reads, and one process of each other role. Whoever builds views
+/// comes before those who read them.
 pub const USUAL: [(&str, &[&str]); 5] = [
-    ("node-1", &["command", "query"]),
-    ("node-2", &["command", "query"]),
-    ("relay", &["relay"]),
     ("projector", &["projector"]),
     ("reactor", &["reactor"]),
+    ("relay", &["relay"]),
+    ("node-1", &["command", "query"]),
+    ("node-2", &["command", "query"]),
 ];
 
 /// What a deployment lives on.
