@@ -1,32 +1,23 @@
-//! The read store: rows of views and how far they have come, in SQLite. All of it can be built anew from the log.
+//! The read store: rows of views and how far they have come, in a SQLite file or in Postgres. All of it can be built anew
+//! from the log.
 
-mod statements;
-mod table_generation;
-mod table_generations;
+mod catalogue;
+mod columns;
+mod postgres;
+mod shared;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use crate::derived_file;
-use crate::event_log::{LogId, Position};
-use crate::sqlite_code;
+use crate::event_log::{EventLog, Position};
 use crate::view_store::{Generations, Source, StoreError};
+use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use shared::Shared;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use table_generations::TableGenerations;
-use tokio::sync::{Mutex, watch};
-
-/// Connections that answer reads.
-const READERS: u32 = 8;
-
-/// Places in which the last changes of a view's objects are remembered; objects that share one share its news.
-const CHANGE_SLOTS: usize = 4_096;
+use std::sync::atomic::Ordering;
 
 /// What a view's rows are kept in.
 #[derive(Debug, Clone, Copy)]
@@ -74,53 +65,33 @@ pub struct Rows<T> {
     pub rows: Vec<T>,
 }
 
+/// What a process does with the views that it opens in Postgres.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    /// It builds them from this log: what is missing is created, what does not fit begins anew.
+    Builder(&'a dyn EventLog),
+    /// It reads what others build, and waits for it at the start.
+    Reader,
+}
+
 /// The store.
 pub struct ReadStore {
-    file: Arc<StoreFile>,
-    views: HashMap<&'static str, Arc<TableGenerations>>,
+    views: Views,
 }
 
-/// The file: one connection writes, others read.
-struct StoreFile {
-    writer: Mutex<SqliteConnection>,
-    readers: SqlitePool,
-    /// Of connections that read.
-    options: SqliteConnectOptions,
-    log: LogId,
-}
+/// By name.
+type Views = HashMap<&'static str, Arc<dyn View>>;
 
-/// What all generations of a view share.
-struct Shared {
-    table: Table,
-    /// A row as JSON, for every read.
-    json: String,
-    /// The number of the live generation.
-    live: AtomicU32,
-    /// How far the live generation is.
-    position: watch::Sender<Position>,
-    changes: Box<[AtomicU64]>,
-}
+/// A view, as the database keeps it that it is in.
+trait View: Generations {
+    /// What all its generations share.
+    fn shared(&self) -> &Shared;
 
-impl Shared {
-    fn new(table: Table, head: Position) -> Self {
-        let changes = std::iter::repeat_with(|| AtomicU64::new(head.0)).take(CHANGE_SLOTS).collect();
-        let json = statements::json(&table);
-        Self { table, json, live: AtomicU32::new(0), position: watch::Sender::default(), changes }
-    }
+    /// Where it has set a stream aside, if it has.
+    fn parked_at(&self, stream: &str) -> Option<Position>;
 
-    /// Remembers that an object changes.
-    fn changed(&self, object: &Value, position: Position) {
-        if let Some(object) = object.as_str() {
-            self.changes[slot(object)].fetch_max(position.0, Ordering::SeqCst);
-        }
-    }
-
-    /// Whatever was read before may have changed.
-    fn all_changed(&self, position: Position) {
-        for change in &self.changes {
-            change.fetch_max(position.0, Ordering::SeqCst);
-        }
-    }
+    /// Rows as JSON, with the position and the generation of the same moment.
+    fn read<'a>(&'a self, select: &'a Select, params: &'a [Param]) -> BoxFuture<'a, Result<Rows<String>, StoreError>>;
 }
 
 impl ReadStore {
@@ -128,56 +99,31 @@ impl ReadStore {
     ///
     /// A view that does not fit (another log, another shape, ahead of the log) begins anew, and so does a damaged file.
     pub async fn open(path: &Path, tables: &[Table], source: Source) -> Result<Self, StoreError> {
-        match Self::try_open(path, tables, source).await {
-            Err(StoreError::Sqlite(error)) if sqlite_code::is_damaged(&error) => {
-                tracing::warn!(%error, "the read store is damaged and is built anew from the log");
-                put_away(path)?;
-                Self::try_open(path, tables, source).await
-            }
-            opened => opened,
-        }
+        Ok(Self { views: sqlite::open(path, tables, source).await? })
     }
 
-    async fn try_open(path: &Path, tables: &[Table], source: Source) -> Result<Self, StoreError> {
-        // A power cut may take the last transactions, but whole: the worker does them again. So they need no fsync.
-        let options = derived_file::options(path);
-        let mut writer = SqliteConnection::connect_with(&options).await?;
-        let (format, catalogued): (i32, i64) = sqlx::query_as(
-            "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
-        )
-        .fetch_one(&mut writer)
-        .await?;
-        if catalogued > 0 && format != statements::FORMAT {
-            tracing::warn!(format, "the read store has another format, and is built anew from the log");
-            writer.close().await?;
-            put_away(path)?;
-            writer = SqliteConnection::connect_with(&options).await?;
-        }
-        sqlx::raw_sql(statements::CATALOGUE).execute(&mut writer).await?;
-        let set_format = format!("PRAGMA user_version = {}", statements::FORMAT);
-        sqlx::query(AssertSqlSafe(set_format)).execute(&mut writer).await?;
-        let options = options.read_only(true).create_if_missing(false);
-        let readers = SqlitePoolOptions::new().max_connections(READERS).idle_timeout(None).max_lifetime(None);
-        let readers = readers.connect_with(options.clone()).await?;
-        let file = Arc::new(StoreFile { writer: Mutex::new(writer), readers, options, log: source.log });
-        let mut views = HashMap::new();
-        for table in tables {
-            let shared = Shared::new(*table, source.head);
-            let mut writer = file.writer.lock().await;
-            let generations = TableGenerations::open(&file, shared, source, &mut writer).await?;
-            views.insert(table.name, Arc::new(generations));
-        }
-        Ok(Self { file, views })
+    /// Opens the store in a Postgres database, with these views, together with other processes: what one of them writes,
+    /// all hear of.
+    ///
+    /// For a builder, a view that does not fit (another log, another shape, other partitions, ahead of the log) begins
+    /// anew. A reader waits half a minute for what it does not find, and fails then.
+    pub async fn open_postgres(
+        url: &str,
+        tables: &[Table],
+        source: Source,
+        access: Access<'_>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { views: postgres::open(url, tables, source, access, postgres::READER_WAITS).await? })
     }
 
     /// How far a view has come: the minimum over its partitions.
     pub fn position(&self, view: &str) -> Position {
-        *self.view(view).shared.position.borrow()
+        *self.view(view).shared().position.borrow()
     }
 
     /// Returns once a view has come as far as `position`.
     pub async fn wait_for(&self, view: &str, position: Position) -> Position {
-        let mut positions = self.view(view).shared.position.subscribe();
+        let mut positions = self.view(view).shared().position.subscribe();
         let reached = positions.wait_for(|reached| *reached >= position).await;
         *reached.expect("the store, which is borrowed, holds the sender")
     }
@@ -185,17 +131,18 @@ impl ReadStore {
     /// Where the last change of an object lies, or of another one that shares its place: never too early, and known
     /// before the view's position passes it.
     pub fn last_change(&self, view: &str, object: &str) -> Position {
-        Position(self.view(view).shared.changes[slot(object)].load(Ordering::SeqCst))
+        self.view(view).shared().last_change(object)
     }
 
-    /// The generation of a view that readers see: known before they do.
+    /// The generation of a view that readers see, as far as this process knows: where it is the one that writes, it knows
+    /// before they do.
     pub fn generation(&self, view: &str) -> u32 {
-        self.view(view).shared.live.load(Ordering::SeqCst)
+        self.view(view).shared().live.load(Ordering::SeqCst)
     }
 
     /// Where a view has set a stream aside, if it has: what it shows of it is as it was before that.
     pub fn parked_at(&self, view: &str, stream: &str) -> Option<Position> {
-        self.view(view).live().aside().parked.get(stream).map(|parked| Position(parked.position))
+        self.view(view).parked_at(stream)
     }
 
     /// The generations of a view.
@@ -210,35 +157,12 @@ impl ReadStore {
         select: Select,
         params: &[Param],
     ) -> Result<Rows<T>, StoreError> {
-        let sql = statements::read(view, &self.view(view).shared.json, &select);
-        let mut query = sqlx::query_as::<_, (Option<i64>, Option<u32>, Option<String>)>(AssertSqlSafe(sql));
-        for param in params {
-            query = match param {
-                Param::Text(text) => query.bind(text.clone()),
-                Param::Integer(integer) => query.bind(*integer),
-            };
-        }
-        let mut read = Rows { position: Position(0), generation: 0, rows: Vec::new() };
-        for (position, generation, row) in query.fetch_all(&self.file.readers).await? {
-            if let (Some(position), Some(generation)) = (position, generation) {
-                (read.position, read.generation) = (Position(position.cast_unsigned()), generation);
-            }
-            read.rows.extend(row.map(|row| serde_json::from_str(&row)).transpose()?);
-        }
-        Ok(read)
+        let Rows { position, generation, rows } = self.view(view).read(&select, params).await?;
+        let rows = rows.iter().map(|row| serde_json::from_str(row)).collect::<Result<_, _>>()?;
+        Ok(Rows { position, generation, rows })
     }
 
-    fn view(&self, name: &str) -> &Arc<TableGenerations> {
+    fn view(&self, name: &str) -> &Arc<dyn View> {
         self.views.get(name).expect("every view that is asked for was opened")
     }
-}
-
-fn slot(object: &str) -> usize {
-    let mut hasher = DefaultHasher::new();
-    object.hash(&mut hasher);
-    (hasher.finish() % CHANGE_SLOTS as u64) as usize
-}
-
-fn put_away(path: &Path) -> Result<(), StoreError> {
-    derived_file::remove(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })
 }

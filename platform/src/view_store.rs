@@ -6,7 +6,7 @@ pub(crate) mod members;
 pub mod memory;
 
 use crate::bus::{Checkpoint, Tally};
-use crate::event_log::{LogId, Position, Revision};
+use crate::event_log::{LogError, LogId, Position, Revision};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,9 +23,9 @@ pub type Key = Vec<Value>;
 /// Why a store does not answer.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// SQLite could not.
+    /// The database could not.
     #[error("the read store does not answer: {0}")]
-    Sqlite(#[from] sqlx::Error),
+    Database(#[from] sqlx::Error),
     /// The search index could not.
     #[error("the search index does not answer: {0}")]
     Index(#[from] tantivy::TantivyError),
@@ -42,6 +42,17 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The log does not say where it ends.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A view is not there to be read, and nobody has built it in time.
+    #[error("the view `{view}` cannot be read: {missing}; is a projector of this version running?")]
+    NotBuilt {
+        /// Which one.
+        view: &'static str,
+        /// What is missing.
+        missing: String,
     },
     /// There is no such generation.
     #[error("the view `{view}` has no generation {number}; `colophon replay list` shows those that it has")]
@@ -284,6 +295,11 @@ pub trait Frozen: Send {
 /// How far a view is that has come so far in each partition: as far as its slowest.
 pub fn position(checkpoints: &[Checkpoint]) -> Position {
     checkpoints.iter().map(|checkpoint| checkpoint.position).min().unwrap_or(Position(0))
+}
+
+/// How far such a view has come in the partition that is ahead of the others.
+pub fn furthest(checkpoints: &[Checkpoint]) -> Position {
+    checkpoints.iter().map(|checkpoint| checkpoint.position).max().unwrap_or(Position(0))
 }
 
 /// The order of keys, as stores keep it: by their values from the first on, texts by their bytes.

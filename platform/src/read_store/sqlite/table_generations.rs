@@ -1,9 +1,13 @@
 //! The generations of a view that are tables: which there are, and which of them readers see.
 
-use super::statements::Statements;
+use super::StoreFile;
+use super::statements::{self, Statements};
 use super::table_generation::{TableGeneration, checkpoints};
-use super::{Shared, StoreFile};
 use crate::bus::Checkpoint;
+use crate::event_log::Position;
+use crate::read_store::catalogue;
+use crate::read_store::shared::Shared;
+use crate::read_store::{Param, Rows, Select, View};
 use crate::view_store::members::{self, ByNumber, Members};
 use crate::view_store::{self, Frozen, Generation, Generations, Key, Source, Stage, StoreError, Switch};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -18,7 +22,7 @@ use uuid::Uuid;
 /// All generations of one view.
 pub(super) struct TableGenerations {
     file: Arc<StoreFile>,
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     members: Members<TableGeneration>,
 }
 
@@ -42,13 +46,12 @@ impl TableGenerations {
         for (number, stage, shape, log) in &found {
             let statements = Statements::of(&shared.table, *number);
             let at = checkpoints(&mut transaction, &statements.table, source.log).await?;
-            let furthest = at.iter().map(|checkpoint| checkpoint.position).max().unwrap_or_default();
             let fits = *shape == statements.create
                 && *log == source.log.0
                 && at.len() == usize::from(source.partitions)
-                && furthest <= source.head;
+                && view_store::furthest(&at) <= source.head;
             // Whoever was building one is gone, and may have been another version of this program.
-            match stage_of(stage).filter(|stage| fits && *stage != Stage::Building) {
+            match catalogue::stage(stage).filter(|stage| fits && *stage != Stage::Building) {
                 Some(stage) => drop(stages.insert(*number, stage)),
                 None => remove(&mut transaction, &shared, *number).await?,
             }
@@ -79,8 +82,7 @@ impl TableGenerations {
         Ok(Self { file: Arc::clone(file), shared, members })
     }
 
-    /// The generation that readers see.
-    pub(super) fn live(&self) -> Arc<TableGeneration> {
+    fn live(&self) -> Arc<TableGeneration> {
         self.members.live()
     }
 
@@ -138,7 +140,7 @@ impl TableGenerations {
         set_stage(&mut transaction, &self.shared, number, Stage::Live).await?;
         // Before the commit: what was read of the other generation must not be taken for this one's, nor what was read of
         // this one before the other was live: changes of a generation that is not live are not noted.
-        self.shared.all_changed(view_store::position(&other));
+        self.shared.all_changed(view_store::furthest(&other));
         self.shared.live.store(number, Ordering::SeqCst);
         if let Err(error) = transaction.commit().await {
             self.shared.live.store(from.number, Ordering::SeqCst);
@@ -147,6 +149,38 @@ impl TableGenerations {
         self.shared.position.send_replace(view_store::position(&other));
         self.change(|members| members::make_live(members, number));
         Ok(Switch::Done)
+    }
+}
+
+impl View for TableGenerations {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn parked_at(&self, stream: &str) -> Option<Position> {
+        self.live().aside().parked.get(stream).map(|parked| Position(parked.position))
+    }
+
+    fn read<'a>(&'a self, select: &'a Select, params: &'a [Param]) -> BoxFuture<'a, Result<Rows<String>, StoreError>> {
+        async move {
+            let sql = statements::read(self.view(), &self.shared.json, select);
+            let mut query = sqlx::query_as::<_, (Option<i64>, Option<u32>, Option<String>)>(AssertSqlSafe(sql));
+            for param in params {
+                query = match param {
+                    Param::Text(text) => query.bind(text.clone()),
+                    Param::Integer(integer) => query.bind(*integer),
+                };
+            }
+            let mut read = Rows { position: Position(0), generation: 0, rows: Vec::new() };
+            for (position, generation, row) in query.fetch_all(&self.file.readers).await? {
+                if let (Some(position), Some(generation)) = (position, generation) {
+                    (read.position, read.generation) = (Position(position.cast_unsigned()), generation);
+                }
+                read.rows.extend(row);
+            }
+            Ok(read)
+        }
+        .boxed()
     }
 }
 
@@ -241,10 +275,6 @@ impl Frozen for FrozenTable {
         }
         .boxed()
     }
-}
-
-fn stage_of(name: &str) -> Option<Stage> {
-    [Stage::Building, Stage::Built, Stage::Live, Stage::Kept].into_iter().find(|stage| stage.name() == name)
 }
 
 async fn create(

@@ -1,10 +1,14 @@
-//! The read store's SQL, made of a table's columns.
+//! SQLite's SQL, made of a table's columns.
 
-use super::{Select, Table};
+use crate::read_store::columns::{Columns, each};
+use crate::read_store::{Select, Table};
 use std::sync::Arc;
 
 /// The version of the catalogue below (`PRAGMA user_version`): a file of another one begins anew.
 pub(super) const FORMAT: i32 = 2;
+
+/// SQLite's function that makes a row JSON.
+const JSON: &str = "json_object";
 
 /// What the store keeps besides rows: the generations of each view, how far they have come, what they set aside.
 pub(super) const CATALOGUE: &str = "
@@ -68,63 +72,38 @@ impl Statements {
              DELETE FROM parked WHERE table_name = '{name}';
              DELETE FROM skipped WHERE table_name = '{name}';"
         );
-        let [upsert, delete, load, first, next] = columns.statements(&name).map(Arc::from);
+        let [upsert, delete, load, first, next] = statements(&columns, &name).map(Arc::from);
         Self { object: names[0], create, show, drop, upsert, delete, load, first, next, table: name }
     }
 }
 
-/// The columns of a table.
-struct Columns {
-    names: Vec<&'static str>,
-    key: Vec<&'static str>,
-    rest: Vec<&'static str>,
-}
-
-impl Columns {
-    fn of(table: &Table) -> Self {
-        let names: Vec<_> = table.columns.iter().map(|(column, _)| *column).collect();
-        let (key, rest) = names.split_at(table.key);
-        Self { key: key.to_vec(), rest: rest.to_vec(), names }
-    }
-
-    /// A row as JSON.
-    fn json(&self) -> String {
-        let fields: Vec<_> = self.names.iter().map(|column| format!("'{column}', own.{column}")).collect();
-        format!("json_object({})", fields.join(", "))
-    }
-
-    /// Upsert, delete, load, first, next.
-    fn statements(&self, table: &str) -> [String; 5] {
-        let each = |columns: &[&str], text: &dyn Fn(usize, &str) -> String| -> Vec<String> {
-            columns.iter().enumerate().map(|(place, column)| text(place, column)).collect()
-        };
-        let (keys, json) = (self.key.join(", "), self.json());
-        let from_json = each(&self.names, &|_, column| format!("value ->> '{column}'")).join(", ");
-        let updates = each(&self.rest, &|_, column| format!("{column} = excluded.{column}")).join(", ");
-        let matches = each(&self.key, &|place, column| format!("own.{column} = asked.value ->> {place}")).join(" AND ");
-        let picked = each(&self.key, &|place, _| format!("value ->> {place}")).join(", ");
-        let given = each(&self.key, &|place, _| format!("?1 ->> {place}")).join(", ");
-        let key_json = format!("json_array({})", each(&self.key, &|_, column| format!("own.{column}")).join(", "));
-        let listed = |filter: &str| {
-            format!("SELECT {key_json}, {json} FROM {table} AS own WHERE {filter} ORDER BY {keys} LIMIT ?2")
-        };
-        [
-            format!(
-                "INSERT INTO {table} ({}) SELECT {from_json} FROM json_each(?1) WHERE true
-                 ON CONFLICT ({keys}) DO UPDATE SET {updates}",
-                self.names.join(", ")
-            ),
-            format!("DELETE FROM {table} WHERE ({keys}) IN (SELECT {picked} FROM json_each(?1))"),
-            format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {table} AS own ON {matches}"),
-            listed("?1 IS NULL"),
-            listed(&format!("({keys}) > ({given})")),
-        ]
-    }
+/// Upsert, delete, load, first, next.
+fn statements(columns: &Columns, table: &str) -> [String; 5] {
+    let (keys, json) = (columns.key.join(", "), columns.json(JSON));
+    let from_json = each(&columns.names, |_, column| format!("value ->> '{column}'")).join(", ");
+    let matches = each(&columns.key, |place, column| format!("own.{column} = asked.value ->> {place}")).join(" AND ");
+    let picked = each(&columns.key, |place, _| format!("value ->> {place}")).join(", ");
+    let given = each(&columns.key, |place, _| format!("?1 ->> {place}")).join(", ");
+    let key_json = format!("json_array({})", each(&columns.key, |_, column| format!("own.{column}")).join(", "));
+    let listed =
+        |filter: &str| format!("SELECT {key_json}, {json} FROM {table} AS own WHERE {filter} ORDER BY {keys} LIMIT ?2");
+    [
+        format!(
+            "INSERT INTO {table} ({}) SELECT {from_json} FROM json_each(?1) WHERE true
+             ON CONFLICT ({keys}) DO UPDATE SET {}",
+            columns.names.join(", "),
+            columns.updates()
+        ),
+        format!("DELETE FROM {table} WHERE ({keys}) IN (SELECT {picked} FROM json_each(?1))"),
+        format!("SELECT {json} FROM json_each(?1) AS asked CROSS JOIN {table} AS own ON {matches}"),
+        listed("?1 IS NULL"),
+        listed(&format!("({keys}) > ({given})")),
+    ]
 }
 
 /// A row of a table as JSON.
 pub(super) fn json(table: &Table) -> String {
-    Columns::of(table).json()
+    Columns::of(table).json(JSON)
 }
 
 /// The position and number of a view's live generation, then its rows, each of them as `json`.

@@ -1,9 +1,11 @@
 //! One generation of a view as a table: rows and checkpoint are written in one transaction.
 
+use super::StoreFile;
 use super::statements::Statements;
-use super::{Shared, StoreFile};
-use crate::bus::{Checkpoint, Tally};
-use crate::event_log::{LogId, Position};
+use crate::bus::Checkpoint;
+use crate::event_log::LogId;
+use crate::read_store::catalogue::{self, CheckpointRow, ParkedRow, SkippedRow};
+use crate::read_store::shared::{self, Shared};
 use crate::view_store::{self, Change, Key, Parked, SetAside, Skipped, StoreError, ViewStore};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
@@ -72,14 +74,12 @@ impl TableGeneration {
         Ok(true)
     }
 
-    /// Remembers which objects change, if readers see this generation.
+    /// Remembers which objects change, if readers see this generation. What is taken up does not move the position, by
+    /// which a switch would tell what was read before it.
     fn note(&self, change: &Change) {
-        if self.is_live() {
-            // What is taken up changes rows at a position that readers have seen already.
-            let at = Position(change.to.0 + u64::from(!change.taken_up.is_empty()));
-            let changed_keys = change.upserts.iter().map(|row| &row[self.statements.object]);
-            for object in changed_keys.chain(change.deletes.iter().filter_map(|key| key.first())) {
-                self.shared.changed(object, at);
+        if self.is_live() || !change.taken_up.is_empty() {
+            for object in shared::changed_objects(change, self.statements.object) {
+                self.shared.slot_changed(shared::slot(object), shared::changed_at(change));
             }
         }
     }
@@ -192,44 +192,26 @@ pub(super) async fn checkpoints(
     table: &str,
     log: LogId,
 ) -> Result<Vec<Checkpoint>, sqlx::Error> {
-    let rows: Vec<(u16, i64, i64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<CheckpointRow> = sqlx::query_as(
         "SELECT partition, position, events, digest, amended FROM checkpoints WHERE table_name = ? ORDER BY partition",
     )
     .bind(table)
     .fetch_all(connection)
     .await?;
-    let checkpoint = |(partition, position, events, digest, amended): (u16, i64, i64, i64, i64)| Checkpoint {
-        log,
-        table: table.to_owned(),
-        partition,
-        position: Position(position.cast_unsigned()),
-        tally: Tally { events: events.cast_unsigned(), digest: digest.cast_unsigned() },
-        amended: amended.cast_unsigned(),
-    };
-    Ok(rows.into_iter().map(checkpoint).collect())
+    Ok(rows.into_iter().map(|row| catalogue::checkpoint(log, table, row)).collect())
 }
 
 async fn set_aside(connection: &mut SqliteConnection, table: &str) -> Result<SetAside, sqlx::Error> {
-    let parked: Vec<(String, u16, i64, i64, String)> =
+    let parked: Vec<ParkedRow> =
         sqlx::query_as("SELECT stream, partition, revision, position, reason FROM parked WHERE table_name = ?")
             .bind(table)
             .fetch_all(&mut *connection)
             .await?;
-    let skipped: Vec<(String, i64, i64, String)> = sqlx::query_as(
+    let skipped: Vec<SkippedRow> = sqlx::query_as(
         "SELECT stream, revision, position, reason FROM skipped WHERE table_name = ? ORDER BY stream, revision",
     )
     .bind(table)
     .fetch_all(connection)
     .await?;
-    let mut set_aside = SetAside::default();
-    for (stream, partition, revision, position, reason) in parked {
-        let (revision, position) = (revision.cast_unsigned(), position.cast_unsigned());
-        set_aside.parked.insert(stream.clone(), Parked { stream, partition, revision, position, reason });
-    }
-    for (stream, revision, position, reason) in skipped {
-        let (revision, position) = (revision.cast_unsigned(), position.cast_unsigned());
-        let event = Skipped { stream: stream.clone(), revision, position, reason };
-        set_aside.skipped.entry(stream).or_default().push(event);
-    }
-    Ok(set_aside)
+    Ok(catalogue::set_aside(parked, skipped))
 }

@@ -1,0 +1,3 @@
+//! Two stores on one database, as two processes have them.
+
+use super::*;
