@@ -173,10 +173,11 @@ impl TableGenerations {
         if from == number {
             return Ok(Switch::Done);
         }
-        // Whoever writes to either holds the checkpoint that it moves: so both stand still until the switch is done.
+        // Whoever writes to either holds the one checkpoint that it moves: so both stand still until the switch is done. The
+        // live one first: it is the other that may go on until all are held.
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT partition, CASE WHEN table_name = $1 THEN position ELSE -position END FROM checkpoints
-             WHERE table_name IN ($1, $2) ORDER BY table_name, partition FOR UPDATE",
+             WHERE table_name IN ($1, $2) ORDER BY table_name = $1, partition FOR UPDATE",
         )
         .bind(tables::name(table, number))
         .bind(tables::name(table, from))

@@ -1,3 +1,90 @@
-//! Two stores on one database, as two processes have them.
+//! Switches between generations while several processes write to both.
 
 use super::*;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+const SOURCE: Source = Source { log: LogId(Uuid::from_u128(1)), head: Position(0), partitions: 4 };
+const PARTITIONS: usize = 4;
+const SWITCHES: usize = 12;
+
+async fn builder(database: &Scratch) -> Arc<ReadStore> {
+    let opened = ReadStore::open_postgres(&database.url, &[TABLE], SOURCE, Access::Builder(&Head(Position(0)))).await;
+    Arc::new(opened.unwrap())
+}
+
+/// Feeds one partition of a generation until it is stopped: a row that says how far it is.
+async fn feed(store: Arc<dyn ViewStore>, partition: usize, ahead: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
+    let mut to = 0;
+    while !stop.load(Ordering::SeqCst) {
+        to += 1;
+        // No generation is more than a few events ahead of the slowest, else none could be switched to.
+        while to > ahead.load(Ordering::SeqCst) + 4 && !stop.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        let row = counter(&format!("p{partition}"), 1, i64::try_from(to).unwrap());
+        let change = change_of(store.as_ref(), partition, to, &[row]).await;
+        assert!(store.write(&change).await.unwrap(), "nobody else feeds it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_never_go_back_whoever_writes_meanwhile() {
+    let Some(database) = database().await else { return };
+    let stores = [builder(&database).await, builder(&database).await];
+    let reads = builder(&database).await;
+    stores[0].generations("counters").begin().await.unwrap();
+    stores[0].generations("counters").mark(2, Stage::Built).await.unwrap();
+    eventually("all know of both", || [&stores[1], &reads].iter().all(|store| stages(store).len() == 2)).await;
+
+    let (stop, ahead) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut feeding = Vec::new();
+    for generation in 0..2 {
+        for partition in 0..PARTITIONS {
+            let store = Arc::clone(&generations(&stores[(generation + partition) % 2])[generation].store);
+            feeding.push(tokio::spawn(feed(store, partition, Arc::clone(&ahead), Arc::clone(&stop))));
+        }
+    }
+    let reading = tokio::spawn({
+        let (reads, stop) = (Arc::clone(&reads), Arc::clone(&stop));
+        async move {
+            let (mut last, mut seen) = (rows_at(0, &[]), Vec::new());
+            while !stop.load(Ordering::SeqCst) {
+                let heard = reads.position("counters");
+                let read = all(&reads).await;
+                ahead.fetch_max(read.position.0, Ordering::SeqCst);
+                assert!(read.position >= last.position, "{read:?} after {last:?}");
+                assert!(read.position >= heard, "{read:?} after {heard:?} was heard of");
+                let of_position = |row: &Counter| row.count.cast_unsigned() >= read.position.0;
+                assert!(read.rows.iter().all(of_position), "rows and position are of one generation: {read:?}");
+                for before in &last.rows {
+                    let goes_on = |row: &Counter| row.id == before.id && row.count >= before.count;
+                    assert!(read.rows.iter().any(goes_on), "{read:?} after {last:?}");
+                }
+                if read.generation != last.generation {
+                    seen.push(read.generation);
+                }
+                last = read;
+            }
+            seen.len()
+        }
+    });
+    let (mut switches, mut attempts) = (0, 0);
+    let until = Instant::now() + Duration::from_secs(60);
+    while switches < SWITCHES && !reading.is_finished() {
+        assert!(Instant::now() < until, "{switches} switches of {attempts} attempts");
+        let store = &stores[attempts % 2];
+        let other = 3 - all(store).await.generation;
+        attempts += 1;
+        if store.generations("counters").switch(other).await.unwrap() == Switch::Done {
+            switches += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let seen = reading.await.unwrap();
+    for fed in feeding {
+        fed.await.unwrap();
+    }
+    println!("{switches} switches of {attempts} attempts, of which the reader saw {seen}");
+    assert!(seen > 0, "the reader saw none of {switches} switches");
+}
