@@ -88,3 +88,35 @@ async fn readers_never_go_back_whoever_writes_meanwhile() {
     println!("{switches} switches of {attempts} attempts, of which the reader saw {seen}");
     assert!(seen > 0, "the reader saw none of {switches} switches");
 }
+
+#[tokio::test]
+async fn a_switch_waits_for_who_is_writing_already() {
+    let Some(database) = database().await else { return };
+    let store = builder(&database).await;
+    let of_view = store.generations("counters");
+    let second = of_view.begin().await.unwrap();
+    let pool = database.connect(2).await;
+    let is_waiting = async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0
+    };
+    for (table, expected) in [("counters_1", Switch::Behind), ("counters_2", Switch::Done)] {
+        // Both are at one position; now a writer moves one of them, and has not committed yet.
+        let mut writer = pool.begin().await.unwrap();
+        let moves = sqlx::query("UPDATE checkpoints SET position = 1 WHERE table_name = $1").bind(table);
+        moves.execute(&mut *writer).await.unwrap();
+        let switch = tokio::spawn({
+            let of_view = Arc::clone(&of_view);
+            async move { of_view.switch(2).await.unwrap() }
+        });
+        let until = Instant::now() + Duration::from_secs(20);
+        while !switch.is_finished() && !is_waiting().await {
+            assert!(Instant::now() < until, "the switch neither waits nor ends");
+        }
+        assert!(!switch.is_finished(), "the switch has not waited");
+        writer.commit().await.unwrap();
+        assert_eq!(switch.await.unwrap(), expected);
+    }
+    assert!(second.store.is_live());
+}
