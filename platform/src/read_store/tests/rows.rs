@@ -1,6 +1,7 @@
 //! Rows and checkpoints are written together, in each database alike.
 
 use super::*;
+use crate::bus::Tally;
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -149,5 +150,32 @@ async fn frozen_rows_are_of_one_moment_and_in_the_order_of_their_keys() {
         );
         assert!(keys.windows(2).all(|two| crate::view_store::compare_keys(&two[0], &two[1]).is_lt()));
         assert_eq!(read[1].1, json!(counter("a", 2, 2)));
+    }
+}
+
+#[tokio::test]
+async fn a_row_comes_back_as_it_was_written() {
+    for place in &places().await {
+        let store = opened(place, log(1), 10, 1).await;
+        let texts = ["", "plain", " \"quoted\" \\ and ' ", "{\"n\": 1}", "null", "\u{1}\u{7f}\n\t", "书📚é", "\\u0000"];
+        let rows: Vec<_> = (0..)
+            .zip(texts)
+            .map(|(place, text)| Counter { note: Some(text.to_owned()), ..counter(text, place, i64::MIN + place) })
+            .chain([counter("none", 0, 0)])
+            .collect();
+        let mut written = change(&store, 0, 3, &rows).await;
+        written.tally = Tally { events: u64::MAX, digest: u64::MAX - 1 };
+        assert!(live(&store).write(&written).await.unwrap());
+        assert_eq!(live(&store).checkpoints().await.unwrap()[0].tally, written.tally);
+        let keys: Vec<Key> = rows.iter().map(|row| vec![json!(row.id), json!(row.place)]).collect();
+        let mut loaded = live(&store).load(&keys.iter().collect::<Vec<_>>()).await.unwrap();
+        loaded.sort_by_key(|row| row["place"].as_i64().unwrap() + i64::from(row["note"].is_null()) * 100);
+        assert_eq!(loaded, written.upserts);
+        let mut read = all(&store).await.rows;
+        read.sort_by_key(|row| row.place + i64::from(row.note.is_none()) * 100);
+        assert_eq!(read, rows);
+        let deletes = Change { deletes: keys, ..change(&store, 0, 4, &[]).await };
+        assert!(live(&store).write(&deletes).await.unwrap());
+        assert_eq!(all(&store).await, rows_at(4, &[]));
     }
 }
