@@ -3,8 +3,11 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod append;
+mod append_postgres;
 mod cold_load;
+mod deployment;
 mod file_log;
+mod freshness;
 mod retail;
 mod search_quality;
 mod server;
@@ -36,6 +39,12 @@ enum What {
         #[arg(long, default_value_t = 64)]
         writers: usize,
     },
+    /// Durable appends to the Postgres that `DATABASE_URL` names: through the dispatcher, beside one event per transaction.
+    AppendPostgres {
+        /// Writers at once; each waits for its answer before it writes again.
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+    },
     /// Orders for one hot book, without snapshots and with them, then how long its stock takes to be read cold.
     ColdLoad {
         /// Events of the book's stock.
@@ -60,6 +69,9 @@ enum What {
         #[arg(long)]
         url: Option<String>,
     },
+    /// From a command's answer to a read that shows it: in one process, and over Kafka where `DATABASE_URL` and
+    /// `KAFKA_BROKERS` are set.
+    Freshness,
     /// How long searches take: over HTTP, and in the index beside bare tantivy on the same documents and queries.
     Search {
         /// Queries of each kind.
@@ -89,11 +101,16 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     match what {
         What::Append { writers } => append::run(&directory, rounds, seconds, writers).await,
+        What::AppendPostgres { writers } => append_postgres::run(rounds, seconds, writers).await,
         What::ColdLoad { events, writers } => cold_load::run(&directory, rounds, events, writers).await,
         What::Retail { stock_percent, clients, invoices, url } => {
             let own = std::env::current_exe()?;
             let binary = own.with_file_name("colophon");
             retail::run(&binary, &directory, &retail::Options { stock_percent, clients, invoices, url }).await
+        }
+        What::Freshness => {
+            let binary = std::env::current_exe()?.with_file_name("colophon");
+            freshness::run(&binary, &directory).await
         }
         What::Search { queries } => {
             let binary = std::env::current_exe()?.with_file_name("colophon");

@@ -19,8 +19,25 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port, and waits until it is ready.
     pub(crate) fn start(binary: &Path, data: &Path, log: &Path) -> anyhow::Result<Self> {
+        Self::begin(command(binary, data, &["serve", "--listen", "127.0.0.1:0"]), log)
+    }
+
+    /// Starts a process of the distributed form with some roles, and waits until it is ready.
+    pub(crate) fn start_roles(
+        binary: &Path,
+        data: &Path,
+        log: &Path,
+        roles: &[&str],
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        let arguments: Vec<_> = ["run"].iter().chain(roles).copied().chain(["--listen", "127.0.0.1:0"]).collect();
+        let mut command = command(binary, data, &arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self::begin(command, log)
+    }
+
+    fn begin(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let stderr = File::create(log).with_context(|| log.display().to_string())?;
-        let mut command = command(binary, data, &["serve", "--listen", "127.0.0.1:0"]);
         let child = command.stdout(Stdio::piped()).stderr(stderr).spawn().context("the server does not start")?;
         let mut server = Self { child, url: String::new() };
         let stdout = server.child.stdout.take().context("the server has no output")?;

@@ -1,9 +1,14 @@
 //! The bus: events on their way to workers, as facts that a worker can check for completeness.
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log_tail;
+pub mod message;
+pub mod partition;
 
 use crate::event_log::{LogId, Position, RecordedEvent};
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 
 /// A fact about one partition: nothing lies between `after` and `position` but this event, or nothing at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +33,32 @@ impl Delivery {
             Self { log, partition: 0, after, position: event.position, event: Some(event) }
         };
         events.into_iter().map(deliver).collect()
+    }
+
+    /// The log between two positions, of which these are all the events, as facts about each of so many partitions: an
+    /// event's delivery begins where its partition's last one ended, and what is left up to `to` holds no event. So
+    /// every partition gets from `after` to `to`, quiet ones too.
+    pub fn of_partitions(
+        log: LogId,
+        after: Position,
+        to: Position,
+        events: Vec<RecordedEvent>,
+        partitions: u16,
+    ) -> Vec<Self> {
+        let mut reached = vec![after; usize::from(partitions)];
+        let mut deliver = |partition: u16, position: Position, event: Option<RecordedEvent>| {
+            let after = std::mem::replace(&mut reached[usize::from(partition)], position);
+            (after < position).then_some(Self { log, partition, after, position, event })
+        };
+        let mut deliveries: Vec<_> = events
+            .into_iter()
+            .filter_map(|event| {
+                let partition = partition::partition(event.stream.as_str(), partitions);
+                deliver(partition, event.position, Some(event))
+            })
+            .collect();
+        deliveries.extend((0..partitions).filter_map(|partition| deliver(partition, to, None)));
+        deliveries
     }
 }
 
@@ -112,3 +143,12 @@ pub trait Bus: Send {
     /// The next deliveries, at least one and at most `limit`, as soon as there are any. Cancel-safe.
     fn next(&mut self, limit: usize) -> BoxFuture<'_, Result<Vec<Delivery>, BusError>>;
 }
+
+/// What as many workers as there are may subscribe to.
+pub trait Deliveries: Send + Sync {
+    /// Deliveries for a worker that has taken all up to a position. What comes first may lie behind it or ahead of it.
+    fn subscribe(self: Arc<Self>, after: Position) -> Box<dyn Bus>;
+}
+
+#[cfg(test)]
+mod tests;

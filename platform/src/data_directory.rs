@@ -53,6 +53,11 @@ impl Layout {
         self.0.join("vault.sqlite")
     }
 
+    /// What the directory's node shares with others, where it is one of several: written at each start.
+    pub fn deployment(&self) -> PathBuf {
+        self.0.join("deployment.json")
+    }
+
     /// Secrets of the installation's own, a directory.
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")

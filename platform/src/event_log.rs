@@ -12,8 +12,11 @@ mod conformance;
 pub mod fault;
 mod intake;
 pub mod memory;
+pub mod postgres;
+pub mod reader;
 pub mod seal;
 pub mod sqlite;
+pub mod stats;
 
 /// The name of one aggregate's events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,6 +164,9 @@ pub enum LogError {
     /// The outcome of an append is not known, and this process can no longer trust the log: it must stop.
     #[error("the event log failed to commit and takes no more appends: {0}")]
     Fatal(String),
+    /// Another node is the log's writer now: nothing of the batch is in the log.
+    #[error("another node is the log's writer now")]
+    Deposed,
     /// The backend did not answer as it should; a later try may succeed.
     #[error("the event log is not available: {0}")]
     Unavailable(String),

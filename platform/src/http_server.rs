@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::serve::{Listener, ListenerExt};
+use axum::serve::{Listener, ListenerExt, TapIo};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,8 +48,11 @@ impl Default for Settings {
     }
 }
 
+/// A listener for everybody.
+pub type Public = TapIo<TcpListener, fn(&mut TcpStream)>;
+
 /// Listens on a TCP address; answers leave at once (`TCP_NODELAY`).
-pub async fn listen(address: SocketAddr) -> io::Result<impl Listener<Io = tokio::net::TcpStream, Addr = SocketAddr>> {
+pub async fn listen(address: SocketAddr) -> io::Result<Public> {
     let listener = TcpListener::bind(address).await?;
     // Without the option answers are only slower, so a socket that refuses it is served nevertheless.
     Ok(listener.tap_io(|socket| drop(socket.set_nodelay(true))))

@@ -9,6 +9,8 @@ pub mod http_server;
 pub mod identity;
 pub mod postgres;
 pub mod read_store;
+#[cfg(feature = "kafka")]
+pub mod relay;
 pub mod seam;
 pub mod search_index;
 mod secret_file;

@@ -1,6 +1,8 @@
 //! The vault: who customers are. Events name a customer by a random id, and only the vault knows whose it is.
 
+pub mod effects;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 use crate::identity::Principal;

@@ -195,6 +195,18 @@ pub trait ViewStore: Send + Sync {
     /// Takes rows and checkpoint, both or neither; `false` if the checkpoint has been moved or amended by somebody else,
     /// in which case nothing is taken.
     fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Takes changes of several partitions, each wholly or not at all, as [`ViewStore::write`] says.
+    fn write_all<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
+        async move {
+            let mut written = Vec::with_capacity(changes.len());
+            for change in changes {
+                written.push(self.write(change).await?);
+            }
+            Ok(written)
+        }
+        .boxed()
+    }
 }
 
 /// What a generation is for.

@@ -58,7 +58,7 @@ pub async fn rows(
                 deliveries.push(Delivery { log, partition: 0, after, position, event: Some(event) });
             }
         }
-        worker.take(deliveries).await?;
+        worker.take(&deliveries).await?;
     }
     let rows = store.rows().into_iter().filter(|(key, _)| is_of(key)).collect();
     let mut set_aside = store.set_aside();

@@ -4,12 +4,22 @@ use crate::any_view::AnyView;
 use crate::dead_letters;
 use crate::worker::{Worker, WorkerError};
 use futures_util::future::join_all;
-use platform::bus::log_tail::{LogTail, Recent};
+use platform::bus::Deliveries;
+use platform::event_log::EventLog;
 use platform::view_store::{self, Generation, Generations, Stage, ViewStore};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// What views are built from.
+#[derive(Clone)]
+pub struct Source {
+    /// The log, for what is not delivered.
+    pub log: Arc<dyn EventLog>,
+    /// What is delivered.
+    pub deliveries: Arc<dyn Deliveries>,
+}
 
 /// How long a worker that failed rests before another one is started.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -18,7 +28,7 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 pub async fn run(
     view: &'static dyn AnyView,
     generations: Arc<dyn Generations>,
-    recent: Arc<Recent>,
+    source: Source,
     stop: CancellationToken,
 ) {
     let mut all = generations.all();
@@ -30,7 +40,7 @@ pub async fn run(
         let round = stop.child_token();
         let feeding = join_all(fed.iter().map(async |generation| {
             let is_retried = retried.contains(&generation.number);
-            feed(view, generations.as_ref(), generation, &recent, is_retried, &round).await
+            feed(view, generations.as_ref(), generation, &source, is_retried, &round).await
         }));
         let changed = async {
             // Without the sender the generations are closed, and so is all that would feed them.
@@ -47,12 +57,12 @@ async fn feed(
     view: &'static dyn AnyView,
     generations: &dyn Generations,
     generation: &Generation,
-    recent: &Arc<Recent>,
+    source: &Source,
     mut is_retried: bool,
     stop: &CancellationToken,
 ) -> bool {
     while !stop.is_cancelled() {
-        if let Err(error) = feed_once(view, &generation.store, recent, &mut is_retried, stop.clone()).await {
+        if let Err(error) = feed_once(view, &generation.store, source, &mut is_retried, stop.clone()).await {
             if !generations.all().borrow().iter().any(|other| other.number == generation.number) {
                 // It was dropped meanwhile.
                 break;
@@ -69,16 +79,16 @@ async fn feed(
 async fn feed_once(
     view: &'static dyn AnyView,
     store: &Arc<dyn ViewStore>,
-    recent: &Arc<Recent>,
+    source: &Source,
     is_retried: &mut bool,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
     // What was set aside by an older program, this one may be able to take.
     if !*is_retried {
-        dead_letters::retry_all(view, recent.log(), store).await?;
+        dead_letters::retry_all(view, source.log.as_ref(), store).await?;
         *is_retried = true;
     }
     let position = view_store::position(&store.checkpoints().await?);
-    let bus = Box::new(LogTail::new(Arc::clone(recent), position));
-    Worker::open(view, Arc::clone(store)).await?.run(bus, stop).await
+    let bus = Arc::clone(&source.deliveries).subscribe(position);
+    Worker::open(view, Arc::clone(store)).await?.run(bus, source.log.as_ref(), stop).await
 }

@@ -7,11 +7,13 @@ mod compare;
 mod tests;
 
 use crate::any_view::AnyView;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{Targets, Worker, WorkerError};
+use platform::bus::Checkpoint;
 use platform::event_log::{EventLog, LogError, Position};
 use platform::view_store::{self, Generation, Generations, Key, Stage, Switch, ViewStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -243,12 +245,23 @@ impl Rebuild {
         Ok(Rebuilt { generation: other.number, comparison, switched })
     }
 
-    /// Takes the log into a generation that nobody else feeds, up to a position.
+    /// Takes the log into a generation, all its partitions up to a position.
     async fn fill(&self, store: &Arc<dyn ViewStore>, to: Position) -> Result<(), RebuildError> {
-        let mut worker = Worker::open(self.view, Arc::clone(store)).await?;
-        while worker.position() < to {
-            let position = worker.advance(self.log.as_ref(), to).await?.0;
-            self.tell(Progress::Filled { position, head: to.0 }).await?;
+        let worker = Worker::open(self.view, Arc::clone(store)).await?;
+        let to = worker.everywhere(to);
+        self.work(worker, &to).await
+    }
+
+    /// Takes the log into a generation that nobody else feeds, each partition up to where another one has it.
+    async fn follow(&self, store: &Arc<dyn ViewStore>, other: &[Checkpoint]) -> Result<(), RebuildError> {
+        let to = other.iter().map(|checkpoint| (checkpoint.partition, checkpoint.position)).collect();
+        self.work(Worker::open(self.view, Arc::clone(store)).await?, &to).await
+    }
+
+    async fn work(&self, mut worker: Worker, to: &Targets) -> Result<(), RebuildError> {
+        let head = to.values().max().copied().unwrap_or_default().0;
+        while let Some(position) = worker.advance(self.log.as_ref(), to).await? {
+            self.tell(Progress::Filled { position: position.0, head }).await?;
         }
         Ok(())
     }
@@ -267,14 +280,14 @@ impl Rebuild {
         }
         for _ in 0..ATTEMPTS {
             let mut frozen_live = self.generations.freeze(live.number).await?;
-            self.fill(&other.store, view_store::position(&frozen_live.checkpoints())).await?;
+            self.follow(&other.store, &frozen_live.checkpoints()).await?;
             let mut frozen_other = self.generations.freeze(other.number).await?;
-            let reached = view_store::position(&frozen_other.checkpoints());
-            if reached == view_store::position(&frozen_live.checkpoints()) {
+            let reached = frozen_other.checkpoints();
+            if positions(&reached) == positions(&frozen_live.checkpoints()) {
                 return compare::compare(frozen_live.as_mut(), frozen_other.as_mut(), &self.tell).await;
             }
             // The other one was fed until now, and is ahead.
-            self.fill(&live.store, reached).await?;
+            self.follow(&live.store, &reached).await?;
         }
         Err(self.behind(other))
     }
@@ -326,6 +339,10 @@ impl Rebuild {
     async fn tell(&self, progress: Progress) -> Result<(), RebuildError> {
         tell(&self.tell, progress).await
     }
+}
+
+fn positions(checkpoints: &[Checkpoint]) -> BTreeSet<(u16, Position)> {
+    checkpoints.iter().map(|checkpoint| (checkpoint.partition, checkpoint.position)).collect()
 }
 
 async fn tell(listener: &mpsc::Sender<Progress>, progress: Progress) -> Result<(), RebuildError> {

@@ -4,7 +4,8 @@
 use crate::any_view::AnyView;
 use crate::worker::WorkerError;
 use platform::bus::Tally;
-use platform::event_log::{EventLog, LogError, Position};
+use platform::bus::partition::partition;
+use platform::event_log::{EventLog, LogError, Position, RecordedEvent};
 use platform::view_store::Generations;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,6 +50,12 @@ pub struct Reconciliation {
 struct Account {
     view: &'static dyn AnyView,
     generations: Arc<dyn Generations>,
+    partitions: Vec<Counted>,
+}
+
+/// One partition of it.
+#[derive(Default, Clone, Copy)]
+struct Counted {
     /// Counted up to here.
     position: Position,
     expected: Tally,
@@ -63,14 +70,7 @@ impl Reconciliation {
         log: Arc<dyn EventLog>,
         views: impl IntoIterator<Item = (&'static dyn AnyView, Arc<dyn Generations>)>,
     ) -> Self {
-        let account = |(view, generations)| Account {
-            view,
-            generations,
-            position: Position(0),
-            expected: Tally::default(),
-            to: Position(0),
-            taken: Tally::default(),
-        };
+        let account = |(view, generations)| Account { view, generations, partitions: Vec::new() };
         Self { log, accounts: views.into_iter().map(account).collect() }
     }
 
@@ -79,9 +79,10 @@ impl Reconciliation {
         for account in &mut self.accounts {
             account.ask().await?;
         }
-        let behind = self.accounts.iter().filter(|account| account.position < account.to);
-        let to = self.accounts.iter().map(|account| account.to).max().unwrap_or_default();
-        let mut at = behind.map(|account| account.position).min().unwrap_or(to);
+        let partitions = || self.accounts.iter().flat_map(|account| &account.partitions);
+        let to = partitions().map(|partition| partition.to).max().unwrap_or_default();
+        let behind = partitions().filter(|partition| partition.position < partition.to);
+        let mut at = behind.map(|partition| partition.position).min().unwrap_or(to);
         let began_at = Instant::now();
         let mut read = 0;
         while at < to {
@@ -92,11 +93,7 @@ impl Reconciliation {
             };
             at = last.position;
             for account in &mut self.accounts {
-                let new = events.iter().filter(|event| {
-                    account.position < event.position && event.position <= account.to && account.view.takes(event)
-                });
-                new.for_each(|event| account.expected.add(event));
-                account.position = account.position.max(at.min(account.to));
+                account.count(&events, at);
             }
             read += events.len() as u64;
             if let Pace::EventsPerSecond(rate) = pace {
@@ -104,7 +101,7 @@ impl Reconciliation {
             }
         }
         // A view that is not where it was counted to has been built anew meanwhile: the next round finds it level.
-        let level = self.accounts.iter().filter(|account| account.position == account.to);
+        let level = self.accounts.iter().filter(|account| account.is_level());
         Ok(level.map(|account| (account.view.name(), account.finding())).collect())
     }
 }
@@ -113,21 +110,44 @@ impl Account {
     /// Asks the live generation where it stands, and what it has taken.
     async fn ask(&mut self) -> Result<(), WorkerError> {
         let checkpoints = self.generations.live_generation().store.checkpoints().await?;
-        let Some(first) = checkpoints.first() else { return Ok(()) };
-        // Only where all partitions stand at one place is there one position to count to.
-        if checkpoints.iter().all(|checkpoint| checkpoint.position == first.position) {
-            self.to = first.position;
-            self.taken = Tally::of(&checkpoints);
+        self.partitions.resize(checkpoints.len(), Counted::default());
+        for checkpoint in checkpoints {
+            let counted = &mut self.partitions[usize::from(checkpoint.partition)];
+            (counted.to, counted.taken) = (checkpoint.position, checkpoint.tally);
         }
         Ok(())
     }
 
+    /// Counts events that follow on each other in the log, the last of them at `last`.
+    fn count(&mut self, events: &[RecordedEvent], last: Position) {
+        let partitions = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX);
+        for event in events.iter().filter(|event| self.view.takes(event)) {
+            let counted = &mut self.partitions[usize::from(partition(event.stream.as_str(), partitions))];
+            if counted.position < event.position && event.position <= counted.to {
+                counted.expected.add(event);
+            }
+        }
+        for counted in &mut self.partitions {
+            counted.position = counted.position.max(last.min(counted.to));
+        }
+    }
+
+    fn is_level(&self) -> bool {
+        self.partitions.iter().all(|counted| counted.position == counted.to)
+    }
+
     fn finding(&self) -> Finding {
+        let position = self.partitions.iter().map(|counted| counted.to).min().unwrap_or_default();
+        let (taken, expected) = self
+            .partitions
+            .iter()
+            .map(|counted| (counted.taken.events, counted.expected.events))
+            .fold((0, 0), |(taken, expected), counted| (taken + counted.0, expected + counted.1));
         Finding {
-            position: self.to.0,
-            taken_events: self.taken.events,
-            expected_events: self.expected.events,
-            consistent: self.taken == self.expected,
+            position: position.0,
+            taken_events: taken,
+            expected_events: expected,
+            consistent: self.partitions.iter().all(|counted| counted.taken == counted.expected),
         }
     }
 }

@@ -296,9 +296,8 @@ impl Viewed {
     pub async fn catch_up(&self) {
         let head = self.log.head().await.unwrap();
         let mut worker = Worker::open(self.view, self.live()).await.unwrap();
-        while worker.position() < head {
-            worker.advance(self.log.as_ref(), head).await.unwrap();
-        }
+        let to = worker.everywhere(head);
+        while worker.advance(self.log.as_ref(), &to).await.unwrap().is_some() {}
     }
 
     /// A rebuild of it that tells how it goes.
@@ -310,8 +309,9 @@ impl Viewed {
     /// Feeds all generations, as a process does it.
     pub fn feed(&self) -> Feeding {
         let stop = CancellationToken::new();
-        let recent = Recent::of(Arc::clone(&self.log) as Arc<dyn EventLog>);
-        let feeding = tokio::spawn(projector::run(self.view, Arc::clone(&self.generations), recent, stop.clone()));
+        let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
+        let source = projector::Source { deliveries: Recent::of(Arc::clone(&log)), log };
+        let feeding = tokio::spawn(projector::run(self.view, Arc::clone(&self.generations), source, stop.clone()));
         Feeding { stop, feeding }
     }
 

@@ -130,8 +130,7 @@ async fn drive(commands: Arc<dyn Commands>, seam: Seam, id: OrderId) -> (OrderId
 
 async fn steps(commands: &dyn Commands, seam: &Seam, id: OrderId) -> Result<Position, Stuck> {
     let stream = StreamId::new(&schemas::stream::order(id));
-    let peeked = patiently(|| commands.peek(Lane::System, vec![stream.clone()])).await?;
-    let mut loaded = peeked.into_iter().next().ok_or(Stuck::NoOrder)?;
+    let mut loaded = look(commands, &stream).await?;
     let mut reached = Position(0);
     loop {
         let order = order_of(&loaded)?;
@@ -142,11 +141,23 @@ async fn steps(commands: &dyn Commands, seam: &Seam, id: OrderId) -> Result<Posi
             (None, _) => return Ok(reached),
         };
         let command = Command::Order(command);
-        let request = Request { lane: Lane::System, ..Request::unkeyed(stream.clone(), command, seam) };
+        // Another process may drive the order too, or have driven it since: what is due then follows from what it is then.
+        let if_match = Some(loaded.revision);
+        let request = Request { lane: Lane::System, if_match, ..Request::unkeyed(stream.clone(), command, seam) };
         let Answer { outcome, position } = patiently(|| commands.send(request.clone())).await?;
-        loaded = outcome.map_err(Stuck::Order)?;
         reached = position;
+        loaded = match outcome {
+            Ok(loaded) => loaded,
+            Err(Refusal::Outdated(_)) => look(commands, &stream).await?,
+            Err(refusal) => return Err(Stuck::Order(refusal)),
+        };
     }
+}
+
+/// The order as it is now.
+async fn look(commands: &dyn Commands, stream: &StreamId) -> Result<Loaded, Stuck> {
+    let peeked = patiently(|| commands.peek(Lane::System, vec![stream.clone()])).await?;
+    peeked.into_iter().next().ok_or(Stuck::NoOrder)
 }
 
 /// Sends a step's commands, all at once, and gathers the answers.

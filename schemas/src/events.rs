@@ -2,8 +2,8 @@
 //!
 //! All versions ever written are read; only the newest is written.
 
-mod book;
-mod money;
+pub(crate) mod book;
+pub(crate) mod money;
 mod order;
 pub(crate) mod stock;
 #[cfg(test)]
@@ -79,19 +79,25 @@ pub fn decode(event_type: &str, version: u16, data: &[u8]) -> Result<Event, Deco
         }
         _ => None,
     };
-    let event_type = event_type.to_owned();
-    match decoded {
-        Some(Ok(event)) => Ok(event),
-        Some(Err(Unreadable::Malformed(source))) => Err(DecodeError::Malformed { event_type, version, source }),
-        Some(Err(Unreadable::Invalid(source))) => Err(DecodeError::Invalid { event_type, version, source }),
-        None => Err(DecodeError::Unknown { event_type, version }),
-    }
+    let unknown = || DecodeError::Unknown { event_type: event_type.to_owned(), version };
+    decoded.ok_or_else(unknown)?.map_err(|unreadable| unreadable.of(event_type, version))
 }
 
 /// Why the data of a known type and version cannot be read.
-enum Unreadable {
+pub(crate) enum Unreadable {
     Malformed(serde_json::Error),
     Invalid(Invalid),
+}
+
+impl Unreadable {
+    /// The error, with the type and version that were to be read.
+    pub(crate) fn of(self, event_type: &str, version: u16) -> DecodeError {
+        let event_type = event_type.to_owned();
+        match self {
+            Self::Malformed(source) => DecodeError::Malformed { event_type, version, source },
+            Self::Invalid(source) => DecodeError::Invalid { event_type, version, source },
+        }
+    }
 }
 
 impl From<serde_json::Error> for Unreadable {
@@ -106,6 +112,6 @@ impl From<Invalid> for Unreadable {
     }
 }
 
-fn encoded(event_type: &'static str, version: u16, data: &impl serde::Serialize) -> Encoded {
+pub(crate) fn encoded(event_type: &'static str, version: u16, data: &impl serde::Serialize) -> Encoded {
     Encoded { event_type, version, data: serde_json::to_vec(data).expect("strings and numbers can be written as JSON") }
 }

@@ -30,13 +30,19 @@ use uuid::Uuid;
 /// Bytes that the description of an import may have.
 const TASK_BYTES: u64 = 64 * 1_024;
 
+/// What a process has of what tools ask for.
 #[derive(Clone)]
-struct Admin {
-    commands: Arc<dyn Commands>,
-    sandbox: Sandbox,
-    workshop: Workshop,
-    seam: Seam,
-    stopping: CancellationToken,
+pub struct Admin {
+    /// Where commands go, with the role `command`.
+    pub commands: Option<Arc<dyn Commands>>,
+    /// Plays the payment provider, with the role `command`.
+    pub sandbox: Option<Sandbox>,
+    /// Where views are changed, with roles that have views.
+    pub workshop: Option<Workshop>,
+    /// For commands.
+    pub seam: Seam,
+    /// Set when the process is going down.
+    pub stopping: CancellationToken,
 }
 
 /// Listens where tools look for the server. Whoever may open the socket may do all: it lies in a directory that only
@@ -53,18 +59,21 @@ pub fn listen(socket: &std::path::Path) -> io::Result<UnixListener> {
 }
 
 /// What the server does for its tools.
-pub fn routes(
-    commands: Arc<dyn Commands>,
-    sandbox: Sandbox,
-    workshop: Workshop,
-    seam: Seam,
-    stopping: CancellationToken,
-) -> Router {
+pub fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/import", post(import))
         .route("/sandbox/{order}/{outcome}", post(pay))
         .route("/tools", post(work))
-        .with_state(Admin { commands, sandbox, workshop, seam, stopping })
+        .with_state(admin)
+}
+
+/// This process cannot do it, and one with another role can.
+fn not_here(roles: &str) -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        format!("this process has not the role for that: name the data directory of one with {roles}"),
+    )
+        .into_response()
 }
 
 /// Does the [`tools::Task`] of the body, as JSON; answers while it does with one [`tools::Told`] per line, as JSON.
@@ -72,13 +81,15 @@ async fn work(State(admin): State<Admin>, body: Bytes) -> Response {
     let Ok(task) = serde_json::from_slice::<tools::Task>(&body) else {
         return (StatusCode::NOT_FOUND, "this version of the server cannot do that").into_response();
     };
-    let told = admin.workshop.start(task);
+    let Some(workshop) = admin.workshop else { return not_here("`query` or `projector`") };
+    let told = workshop.start(task);
     Body::from_stream(stream::unfold((told, admin.stopping), next_line)).into_response()
 }
 
 /// Plays the payment provider.
 async fn pay(State(admin): State<Admin>, Path((order, outcome)): Path<(Uuid, Outcome)>) -> Response {
-    match admin.sandbox.pay(order, outcome).await {
+    let Some(sandbox) = admin.sandbox else { return not_here("`command`") };
+    match sandbox.pay(order, outcome).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
@@ -87,6 +98,7 @@ async fn pay(State(admin): State<Admin>, Path((order, outcome)): Path<(Uuid, Out
 /// Does the [`Task`] in the body's first line, as JSON, with the file that is the rest; answers while it does with one
 /// [`Progress`] per line, as JSON.
 async fn import(State(admin): State<Admin>, body: Body) -> Response {
+    let Some(commands) = admin.commands else { return not_here("`command`") };
     let mut body = Box::pin(StreamReader::new(body.into_data_stream().map_err(io::Error::other)));
     let mut line = Vec::new();
     let read = (&mut body).take(TASK_BYTES).read_until(b'\n', &mut line).await;
@@ -94,7 +106,7 @@ async fn import(State(admin): State<Admin>, body: Body) -> Response {
     let Some(task) = task else {
         return (StatusCode::NOT_FOUND, "this version of the server cannot import that").into_response();
     };
-    let progress = imports::start(Box::new(SyncIoBridge::new(body)), task, admin.commands, admin.seam);
+    let progress = imports::start(Box::new(SyncIoBridge::new(body)), task, commands, admin.seam);
     Body::from_stream(stream::unfold((progress, admin.stopping), next_line)).into_response()
 }
 

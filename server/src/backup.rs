@@ -3,16 +3,18 @@
 pub mod manifest;
 pub mod options;
 pub mod restore;
+mod shared;
 
 use crate::cli::{Global, say};
 use crate::log::output::pairs;
 use crate::log::verify;
-use crate::settings::Settings;
+use crate::settings::{Hidden, Settings};
 use crate::stores::needs_vault;
 use anyhow::{Context, bail};
 use manifest::Manifest;
 use options::BackupOptions;
 use platform::data_directory::{DataDirectory, Layout};
+use platform::event_log::reader::LogReader;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::identity::signing_key::SigningKey;
 use platform::seam::Seam;
@@ -34,7 +36,10 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
     if source.log().exists() {
         DataDirectory::check(source.path())?;
     }
-    let log = SqliteLogReader::open(&source.log()).await?;
+    let log = match &settings.postgres.url {
+        Some(Hidden(_)) => None,
+        None => Some(SqliteLogReader::open(&source.log()).await?),
+    };
     let parent = free(&target, &source)?;
     let cannot = || format!("the backup cannot be written in {}", parent.display());
     // Beside its place, and gone if it is not put there.
@@ -44,7 +49,11 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
         .tempdir_in(&parent)
         .with_context(cannot)?;
     let copy = Layout::of(staging.path());
-    let mut names = copy_stores(&log, &source, &copy).await?;
+    let mut names = match (&log, &settings.postgres.url) {
+        (_, Some(Hidden(url))) => shared::copy_stores(url, &copy).await?,
+        (Some(log), None) => copy_stores(log, &source, &copy).await?,
+        (None, None) => bail!("there is no event log to back up"),
+    };
     names.extend(copy_keys(&settings, &source, &copy)?);
     names.extend(copy_configuration(global, &copy)?);
     let manifest = verified(&copy, names).await.context("the copy is not as it should be, and was removed")?;
@@ -140,7 +149,7 @@ fn copy_configuration(global: &Global, copy: &Layout) -> anyhow::Result<Option<S
 
 /// Checks what was written, as it can be read, and describes it.
 async fn verified(copy: &Layout, names: Vec<String>) -> anyhow::Result<Manifest> {
-    let log = SqliteLogReader::open(&copy.log()).await?;
+    let log = LogReader::Sqlite(SqliteLogReader::open(&copy.log()).await?);
     let verified = verify::with_bar(&log).await?;
     if copy.vault().exists() {
         vault::sqlite::verify(&copy.vault(), log.id()).await?;

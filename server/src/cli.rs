@@ -46,6 +46,13 @@ pub struct Global {
 pub enum Command {
     /// Run every role in this process; SIGTERM or Ctrl-C ends it once the requests at hand are answered
     Serve(ServeOptions),
+    /// Run some of the roles in this process, beside other processes that share its Postgres and Kafka
+    ///
+    /// `command` takes writes and may become the log's one writer; `relay` brings the log to Kafka; `projector` builds the
+    /// views in Postgres from there; `reactor` runs the purchase saga; `query` answers reads, and searches from an index of
+    /// its own. Several processes may have the same role. The sections `postgres`, `kafka` and `cluster` of the
+    /// configuration say what they share; the data directory is the process's own.
+    Run(RunOptions),
     /// Print a signed token: `Authorization: Bearer <token>`
     Token(TokenOptions),
     /// Take in a file: each row that can be is taken in, each other one is reported with its line and reason
@@ -108,6 +115,45 @@ pub struct ServeOptions {
     /// Begin with a small catalogue, in the data directory colophon-demo, and say what to try
     #[arg(long)]
     pub demo: bool,
+}
+
+/// Which roles to run.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The roles of this process
+    #[arg(required = true, value_enum, value_name = "ROLE")]
+    pub roles: Vec<RoleName>,
+    /// Address to listen on [default: `server.listen` of the configuration, else 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// A part of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RoleName {
+    /// Takes writes, and may become the log's one writer
+    Command,
+    /// Brings the log to Kafka
+    Relay,
+    /// Builds the views from Kafka
+    Projector,
+    /// Does what events cause: the purchase saga and its deadlines
+    Reactor,
+    /// Answers reads and searches
+    Query,
+}
+
+impl RoleName {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Relay => "relay",
+            Self::Projector => "projector",
+            Self::Reactor => "reactor",
+            Self::Query => "query",
+        }
+    }
 }
 
 /// What the token says.

@@ -25,7 +25,7 @@ impl Interrupt {
     /// To this command.
     pub fn to(command: &Command) -> Self {
         match command {
-            Command::Serve(_) => Self::OwnAffair,
+            Command::Serve(_) | Command::Run(_) => Self::OwnAffair,
             Command::Log { command: LogCommand::Tail(options) } if options.follow => Self::GoodEnd,
             _ => Self::BrokenOff,
         }

@@ -5,6 +5,9 @@ pub mod backup;
 pub mod cli;
 pub mod dead_letters;
 pub mod demo;
+#[cfg(feature = "distributed")]
+pub mod distributed;
+pub mod host;
 pub mod import;
 pub mod interruption;
 pub mod lag;
@@ -14,6 +17,7 @@ pub mod openapi;
 pub mod operations;
 pub mod replay;
 pub mod role;
+pub mod run;
 pub mod sandbox;
 pub mod serve;
 pub mod settings;

@@ -12,10 +12,13 @@ mod tail;
 pub mod verify;
 
 use crate::cli::Global;
-use crate::settings::Settings;
+use crate::settings::{Hidden, Settings};
 use options::LogCommand;
 use platform::data_directory::Layout;
+use platform::event_log::postgres::PostgresLog;
+use platform::event_log::reader::LogReader;
 use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::seam::Seam;
 
 /// Events that are read at once.
 const PAGE: usize = 1_000;
@@ -34,8 +37,11 @@ pub async fn run(global: &Global, command: LogCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The log of the data directory: for reading only, whoever has the directory.
-pub async fn open(settings: &Settings) -> anyhow::Result<SqliteLogReader> {
+/// The log of the data directory, or of its node's database: for reading only, whoever has the directory.
+pub async fn open(settings: &Settings) -> anyhow::Result<LogReader> {
+    if let Some(Hidden(url)) = &settings.postgres.url {
+        return Ok(LogReader::Postgres(PostgresLog::open(url, &Seam::system()).await?));
+    }
     let layout = Layout::of(&settings.data_directory());
-    Ok(SqliteLogReader::open(&layout.log()).await?)
+    Ok(LogReader::Sqlite(SqliteLogReader::open(&layout.log()).await?))
 }

@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
 async fn run(Cli { global, command }: Cli) -> ExitCode {
     let done = match command {
         Command::Serve(options) => server::serve::run(&global, options).await,
+        Command::Run(options) => server::run::run(&global, options).await,
         Command::Token(options) => server::token::run(&global, &options),
         Command::Import { content } => server::import::run(&global, content).await,
         Command::Log { command } => server::log::run(&global, command).await,

@@ -26,10 +26,12 @@ use utoipa_axum::routes;
 pub struct Operations {
     /// The log.
     pub log: Arc<dyn EventLog>,
-    /// The views.
-    pub views: Views,
-    /// How they fare.
-    pub health: Arc<Health>,
+    /// The views, where this process has any.
+    pub views: Option<Views>,
+    /// Those that this process builds or reads.
+    pub names: Vec<&'static str>,
+    /// How they fare, where this process watches them.
+    pub health: Option<Arc<Health>>,
     /// Where the log stood at the start: views that have come so far show all that was written before it.
     pub caught_up_at: Position,
     /// The process's metrics.
@@ -96,13 +98,13 @@ async fn readyz(State(operations): State<Operations>) -> Result<Json<Readiness>,
         tracing::error!(%error, "the log does not tell where it ends");
         Problem::new(Rule::Unavailable, "the event log does not answer")
     })?;
-    let set_aside = operations.health.set_aside().into_iter();
+    let set_aside = operations.health.iter().flat_map(|health| health.set_aside());
     let parked = set_aside.map(|(view, set_aside)| (view, set_aside.parked.len())).filter(|(_, streams)| *streams > 0);
     Ok(Json(Readiness {
         position: position.0,
         views: views.into_iter().map(|(view, at)| (view, at.0)).collect(),
         parked: parked.collect(),
-        alarms: operations.health.alarms().iter().map(ToString::to_string).collect(),
+        alarms: operations.health.iter().flat_map(|health| health.alarms()).map(|alarm| alarm.to_string()).collect(),
     }))
 }
 
@@ -117,7 +119,9 @@ async fn metrics_text(State(operations): State<Operations>) -> Response {
 impl Operations {
     /// How far reads of each view are.
     fn views(&self) -> BTreeMap<&'static str, Position> {
-        any_view::ALL.into_iter().map(|view| (view.name(), self.views.position(view))).collect()
+        let Some(views) = &self.views else { return BTreeMap::new() };
+        let ours = any_view::ALL.into_iter().filter(|view| self.names.contains(&view.name()));
+        ours.filter_map(|view| Some((view.name(), views.position(view)?))).collect()
     }
 
     /// How far the views are behind the log, now that somebody asks.

@@ -1,11 +1,12 @@
 //! Roles: what a process does. Embedded, one process does all of it on one data directory.
 
+use crate::admin::{self, Admin};
 use crate::operations::{self, Operations};
 use crate::sandbox::Sandbox;
 use crate::settings::{Hidden, Settings};
 use crate::tools::Workshop;
 use crate::views::Views;
-use crate::{admin, log, openapi, stores};
+use crate::{log, openapi, stores};
 use anyhow::Context;
 use axum::Router;
 use command_side::commands::Commands;
@@ -19,7 +20,9 @@ use platform::seam::Seam;
 use platform::snapshot_store::SnapshotStore;
 use platform::telemetry::Metrics;
 use platform::vault::Vault;
+use platform::vault::sqlite::SqliteVault;
 use platform::webhook::Secret;
+use projections::any_view;
 use projections::health::Health;
 use query_api::routes::QueryApi;
 use reactors::agenda::Agenda;
@@ -33,7 +36,7 @@ pub struct CommandRole {
     /// What the commands leave.
     pub log: Arc<dyn EventLog>,
     /// Who customers are.
-    pub vault: Arc<dyn Vault>,
+    pub vault: Arc<SqliteVault>,
     /// Where they go.
     pub commands: Arc<dyn Commands>,
     deciding: JoinHandle<Result<(), LogError>>,
@@ -103,7 +106,7 @@ impl Embedded {
         let command = CommandRole::start(settings, &directory, &seam).await?;
         let head = command.log.head().await?;
         let views = Views::open(directory.layout(), command.log.as_ref()).await?;
-        let vault = Arc::clone(&command.vault);
+        let vault = Arc::clone(&command.vault) as Arc<dyn Vault>;
         let webhook_secret = Arc::new(webhook_secret(settings, directory.layout())?);
 
         let stop = CancellationToken::new();
@@ -122,8 +125,9 @@ impl Embedded {
         let document = Arc::new(OnceLock::new());
         let operations = Operations {
             log: Arc::clone(&command.log),
-            views: views.clone(),
-            health: Arc::clone(&health),
+            views: Some(views.clone()),
+            names: any_view::ALL.map(|view| view.name()).to_vec(),
+            health: Some(Arc::clone(&health)),
             caught_up_at: head,
             metrics,
             document: Arc::clone(&document),
@@ -137,7 +141,7 @@ impl Embedded {
             hold: settings.hold(),
             webhook_secret: Arc::clone(&webhook_secret),
         };
-        let read = QueryApi::new(Arc::clone(&views.store), Arc::clone(&views.search), vault, settings.queries());
+        let read = QueryApi::new(Arc::clone(&views.store), views.searched()?, vault, settings.queries());
         let (routes, description) = openapi::routes()
             .merge(command_side::routes::routes(write))
             .merge(query_api::routes::routes(read))
@@ -154,11 +158,22 @@ impl Embedded {
         let sandbox =
             Sandbox { api: api.clone(), commands: Arc::clone(&command.commands), webhook_secret, seam: seam.clone() };
         if settings.payments.sandbox {
-            projectors.spawn(sandbox.clone().pay_all(Arc::clone(&views.store), stop.clone()));
+            projectors.spawn(sandbox.clone().pay_all(
+                Arc::clone(&views.store),
+                Arc::clone(&command.vault) as _,
+                stop.clone(),
+            ));
         }
         let workshop = Workshop::new(Arc::clone(&command.log), views.clone(), seam.clone(), Some(health));
-        let admin = admin::routes(Arc::clone(&command.commands), sandbox.clone(), workshop.clone(), seam, stopping)
-            .merge(log::import::routes(Arc::clone(&command.log)));
+        let admin = Admin {
+            commands: Some(Arc::clone(&command.commands)),
+            sandbox: Some(sandbox.clone()),
+            workshop: Some(workshop.clone()),
+            seam,
+            stopping,
+        };
+        let admin =
+            admin::routes(admin).merge(log::import::routes(Arc::clone(&command.log), Arc::clone(&command.vault) as _));
         Ok(Self { command, views, key, api, admin, sandbox, workshop, stop, projectors, _directory: directory })
     }
 
@@ -175,7 +190,7 @@ impl Embedded {
 }
 
 /// The configured secret, or the data directory's own, which is made on the first start.
-fn webhook_secret(settings: &Settings, layout: &Layout) -> anyhow::Result<Secret> {
+pub fn webhook_secret(settings: &Settings, layout: &Layout) -> anyhow::Result<Secret> {
     Ok(match &settings.payments.webhook_secret {
         Some(Hidden(secret)) => Secret::parse(secret).context("`payments.webhook_secret`")?,
         None => Secret::load_or_create(&layout.webhook_secret())?,

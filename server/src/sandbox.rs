@@ -12,10 +12,11 @@ use command_side::commands::{Commands, Lane};
 use domain::State;
 use domain::order::OrderId;
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
-use platform::event_log::StreamId;
+use platform::event_log::{EventId, Position, StreamId};
 use platform::read_store::{Param, ReadStore, Select};
 use platform::seam::Seam;
 use platform::telemetry;
+use platform::vault::effects::{Claim, Effect, EffectLedger};
 use platform::webhook::{Secret, seconds};
 use schemas::api::order::Status;
 use schemas::api::payment::{Outcome, PaymentCallback};
@@ -82,8 +83,8 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Pays every order that waits for it, until it is stopped.
-    pub async fn pay_all(self, store: Arc<ReadStore>, stop: CancellationToken) {
+    /// Pays every order that waits for it, until it is stopped. The ledger knows which payments were begun.
+    pub async fn pay_all(self, store: Arc<ReadStore>, ledger: Arc<dyn EffectLedger>, stop: CancellationToken) {
         let waiting = Select { from: None, filter: "status = ?1", order: "placed_at", limit: ORDERS_AT_ONCE };
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let params = [Param::Text(Status::AwaitingPayment.name().to_owned())];
@@ -94,12 +95,26 @@ impl Sandbox {
                     continue;
                 }
             };
-            for id in orders.iter().filter_map(|order| order.id.parse().ok()) {
-                if let Err(error) = self.pay(id, Outcome::Succeeded).await {
-                    tracing::warn!(order = %id, %error, "the sandbox provider could not pay order {id}");
+            for order in &orders {
+                if let Err(error) = self.pay_once(order, ledger.as_ref()).await {
+                    tracing::warn!(order = %order.id, %error, "the sandbox provider could not pay order {}", order.id);
                 }
             }
         }
+    }
+
+    /// Pays an order, unless that was done. A payment that was begun is repeated: the provider knows it by its id.
+    async fn pay_once(&self, order: &OrderRow, ledger: &dyn EffectLedger) -> anyhow::Result<()> {
+        let id: Uuid = order.id.parse()?;
+        // The order's first event has the order's id.
+        let position = Position(order.placed_at.cast_unsigned());
+        let effect = Effect { event: EventId(id), position, name: "sandbox_payment" };
+        match ledger.claim(effect, self.seam.clock.now()).await? {
+            Claim::Granted | Claim::Claimed { .. } => {}
+            Claim::Done | Claim::NotToBeTried => return Ok(()),
+        }
+        self.pay(id, Outcome::Succeeded).await?;
+        Ok(ledger.done(effect).await?)
     }
 }
 
@@ -111,6 +126,10 @@ pub async fn run(global: &Global, command: SandboxCommand) -> anyhow::Result<()>
     let outcome = if fail { Outcome::Failed } else { Outcome::Succeeded };
     let directory = settings.data_directory();
     match DataDirectory::open(&directory) {
+        Ok(_) if settings.postgres.url.is_some() => bail!(
+            "no node runs on {}: name the data directory of one with the role `command`, which takes the callback in",
+            directory.display()
+        ),
         Ok(directory) => {
             let metrics = telemetry::install_metrics()?;
             let roles =

@@ -1,22 +1,19 @@
 //! `colophon serve`: every role in one process, until it is asked to stop or can no longer be trusted.
 
 use crate::cli::{Global, ServeOptions, say};
+use crate::demo;
+use crate::host::Host;
 use crate::role::Embedded;
 use crate::settings::Settings;
-use crate::{admin, demo};
-use anyhow::Context;
 use gateway::policy::Role;
-use platform::data_directory::{DataDirectory, Layout};
+use platform::data_directory::Layout;
 use platform::seam::Seam;
-use platform::{http_server, telemetry};
 use schemas::views::Row;
 use schemas::views::book::BookRow;
 use schemas::views::stock::StockRow;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// How long the demo's tokens are valid.
 const DEMO_TOKENS: Duration = Duration::from_secs(8 * 3_600);
@@ -28,30 +25,16 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     if options.demo {
         settings.data_dir.get_or_insert_with(|| "colophon-demo".into());
     }
-    telemetry::init(settings.logging.format.into(), &settings.logging.filter)?;
-    telemetry::log_panics();
-    let metrics = telemetry::install_metrics()?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-
-    let directory = DataDirectory::open(&settings.data_directory())?;
-    let layout = directory.layout().clone();
-    let listen = settings.server.listen;
-    let public = http_server::listen(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let address = axum::serve::Listener::local_addr(&public)?;
-    let socket = layout.admin_socket();
-    let local = admin::listen(&socket).with_context(|| format!("cannot listen at {}", socket.display()))?;
-
-    let (seam, stopping) = (Seam::system(), CancellationToken::new());
-    let mut roles = Embedded::start(&settings, directory, metrics, seam.clone(), stopping.clone()).await?;
-    let servers = [
-        tokio::spawn(http_server::serve(public, roles.api.clone(), settings.http_server(), stopping.clone())),
-        tokio::spawn(http_server::serve(local, roles.admin.clone(), settings.http_server(), stopping.clone())),
-    ];
+    let (host, directory) = Host::open(&settings).await?;
+    let (layout, address, seam) = (host.layout.clone(), host.address, host.seam.clone());
+    let (metrics, stopping) = (host.metrics.clone(), host.stopping.clone());
+    let mut roles = Embedded::start(&settings, directory, metrics, seam.clone(), stopping).await?;
+    let (served, mut asked) = host.serve(&settings, roles.api.clone(), roles.admin.clone());
     if options.demo {
         let filled = demo::fill(roles.command.commands.as_ref(), &seam).await?;
         roles.views.store.wait_for(BookRow::NAME, filled).await;
         roles.views.store.wait_for(StockRow::NAME, filled).await;
-        roles.views.search.wait_for(filled).await;
+        roles.views.searched()?.wait_for(filled).await;
     }
     let mut told = announce(address, &layout);
     if options.demo {
@@ -62,11 +45,10 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
     }
 
     let failure = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = asked.to_end() => None,
         error = roles.command.failure() => Some(error),
     };
-    stopping.cancel();
+    served.stop();
     if let Some(error) = failure {
         // Nothing that is not answered yet can be: whoever waits is better told by the end of the connection.
         tracing::error!(%error, "the server ends");
@@ -74,12 +56,7 @@ pub async fn run(global: &Global, options: ServeOptions) -> anyhow::Result<()> {
             error.context("the event log failed; start again once its cause is mended: what was acknowledged is there")
         );
     }
-    tracing::info!("stopping: answering the requests at hand");
-    for server in servers {
-        server.await?;
-    }
-    // Tools that find no socket know at once that nobody serves. While the directory is held, it is ours to remove.
-    let _ = std::fs::remove_file(socket);
+    served.drain().await?;
     roles.stop().await
 }
 

@@ -4,19 +4,22 @@ use crate::cli::{Global, say};
 use anyhow::Context;
 use command_side::aggregates;
 use command_side::dispatcher;
+use deployment::{Cluster, Deployment, Kafka, Postgres};
 use domain::money::Currency;
 use gateway::front_door;
+use platform::data_directory::Layout;
 use platform::http_server;
 use platform::identity::Realm;
 use platform::identity::signing_key::SigningKey;
 use platform::telemetry;
 use platform::webhook::Secret;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod deployment;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +48,12 @@ pub struct Settings {
     pub commands: Commands,
     /// How much the query side takes on.
     pub queries: Queries,
+    /// The database of the distributed form.
+    pub postgres: Postgres,
+    /// The broker of the distributed form.
+    pub kafka: Kafka,
+    /// How nodes speak to each other.
+    pub cluster: Cluster,
 }
 
 /// How requests come in.
@@ -157,8 +166,8 @@ pub struct Payments {
     pub sandbox: bool,
 }
 
-/// A text that is shown nowhere.
-#[derive(Clone, PartialEq, Deserialize)]
+/// A text that is shown nowhere. It is written only where a process of the same user reads it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hidden(pub String);
 
 impl std::fmt::Debug for Hidden {
@@ -221,7 +230,17 @@ impl Settings {
         if global.data_dir.is_some() {
             settings.data_dir.clone_from(&global.data_dir);
         }
+        if settings.postgres.url.is_none()
+            && let Some(node) = Deployment::read(&Layout::of(&settings.data_directory()).deployment())?
+        {
+            Deployment { postgres: settings.postgres, kafka: settings.kafka, cluster: settings.cluster } = node;
+        }
         Ok(settings)
+    }
+
+    /// What this process shares with others.
+    pub fn deployment(&self) -> Deployment {
+        Deployment { postgres: self.postgres.clone(), kafka: self.kafka.clone(), cluster: self.cluster.clone() }
     }
 
     /// Where everything is kept.

@@ -6,13 +6,12 @@ use platform::data_directory::{DataDirectory, Layout};
 use platform::event_log::sqlite::SqliteLog;
 use platform::event_log::{EventLog, Position};
 use platform::seam::Seam;
-use platform::vault::Vault;
 use platform::vault::sqlite::SqliteVault;
 use std::path::Path;
 use std::sync::Arc;
 
 /// The log and the vault of a data directory; both are made where there is nothing yet.
-pub async fn open(directory: &DataDirectory, seam: &Seam) -> anyhow::Result<(Arc<dyn EventLog>, Arc<dyn Vault>)> {
+pub async fn open(directory: &DataDirectory, seam: &Seam) -> anyhow::Result<(Arc<dyn EventLog>, Arc<SqliteVault>)> {
     let layout = directory.layout();
     let of_a_log = [layout.vault(), layout.views(), layout.snapshots(), layout.search()];
     if !holds_data(&layout.log()) && of_a_log.iter().any(|path| holds_data(path)) {

@@ -234,21 +234,21 @@ impl Workshop {
             Task::Switch { view, generation, then } => {
                 let _changing = self.alone()?;
                 let view = named(&view)?;
-                let (rebuild, telling) = self.rebuild_of(view, tell);
+                let (rebuild, telling) = self.rebuild_of(view, tell)?;
                 let rebuilt = rebuild.switch(generation, then).await;
                 ended(rebuild, telling).await;
                 say(tell, Told::Rebuilt { view: view.name().to_owned(), rebuilt: rebuilt? }).await
             }
             Task::RollBack { view } => {
                 let _changing = self.alone()?;
-                let (rebuild, telling) = self.rebuild_of(named(&view)?, tell);
+                let (rebuild, telling) = self.rebuild_of(named(&view)?, tell)?;
                 let rolled_back = rebuild.roll_back().await;
                 ended(rebuild, telling).await;
                 Ok(rolled_back?)
             }
             Task::Drop { view, generation } => {
                 let _changing = self.alone()?;
-                Ok(self.views.generations(named(&view)?).drop_generation(generation).await?)
+                Ok(self.views.generations(named(&view)?)?.drop_generation(generation).await?)
             }
             Task::List => self.list(tell).await,
             Task::Verify => self.verify(tell).await,
@@ -265,9 +265,14 @@ impl Workshop {
         let _changing = self.alone()?;
         for view in views {
             let name = view.name().to_owned();
-            let (rebuild, telling) = self.rebuild_of(view, tell);
-            let rebuilt = rebuild.run(then).await;
-            ended(rebuild, telling).await;
+            let rebuilt = match self.rebuild_of(view, tell) {
+                Ok((rebuild, telling)) => {
+                    let rebuilt = rebuild.run(then).await;
+                    ended(rebuild, telling).await;
+                    rebuilt.map_err(anyhow::Error::from)
+                }
+                Err(error) => Err(error),
+            };
             let told = match rebuilt {
                 Ok(rebuilt) => Told::Rebuilt { view: name, rebuilt },
                 Err(error) => Told::NotRebuilt { view: name, reason: error.to_string() },
@@ -278,7 +283,12 @@ impl Workshop {
     }
 
     /// A rebuild, and the task that tells of its progress as this view's.
-    fn rebuild_of(&self, view: &'static dyn AnyView, tell: &mpsc::Sender<Told>) -> (Rebuild, JoinHandle<()>) {
+    fn rebuild_of(
+        &self,
+        view: &'static dyn AnyView,
+        tell: &mpsc::Sender<Told>,
+    ) -> anyhow::Result<(Rebuild, JoinHandle<()>)> {
+        let generations = self.views.generations(view)?;
         let (progress, mut told) = mpsc::channel(1);
         let tell = tell.clone();
         let telling = tokio::spawn(async move {
@@ -288,8 +298,7 @@ impl Workshop {
                 }
             }
         });
-        let (generations, log) = (self.views.generations(view), Arc::clone(&self.log));
-        (Rebuild { view, generations, log, tell: progress }, telling)
+        Ok((Rebuild { view, generations, log: Arc::clone(&self.log), tell: progress }, telling))
     }
 
     async fn list(&self, tell: &mpsc::Sender<Told>) -> anyhow::Result<()> {
@@ -320,7 +329,7 @@ impl Workshop {
             let view = named(name)?;
             let now = self.seam.clock.now();
             let lag = Lag::of(self.log.as_ref(), Position(finding.position), head, now).await?;
-            let parked = self.views.generations(view).live_generation().store.set_aside().parked.len();
+            let parked = self.views.generations(view)?.live_generation().store.set_aside().parked.len();
             say(tell, Told::View(ViewReport { view: name.to_owned(), finding, lag, parked })).await?;
         }
         for alarm in self.health.iter().flat_map(|health| health.alarms()) {
@@ -330,8 +339,8 @@ impl Workshop {
     }
 
     async fn dead_letters(&self, only: Option<&str>, tell: &mpsc::Sender<Told>) -> anyhow::Result<()> {
-        for view in these(only)? {
-            let set_aside = self.views.generations(view).live_generation().store.set_aside();
+        for view in self.these(only)? {
+            let set_aside = self.views.generations(view)?.live_generation().store.set_aside();
             let mut parked: Vec<_> = set_aside.parked.into_values().collect();
             parked.sort_by_key(|parked| parked.position);
             for parked in parked {
@@ -347,7 +356,7 @@ impl Workshop {
         stream: &str,
         tell: &mpsc::Sender<Told>,
     ) -> anyhow::Result<()> {
-        let parked = self.views.generations(view).live_generation().store.set_aside().parked.remove(stream);
+        let parked = self.views.generations(view)?.live_generation().store.set_aside().parked.remove(stream);
         let parked = parked.with_context(|| not_parked(view, stream))?;
         let event = self.log.read_all(Position(parked.position - 1), 1).await?.pop();
         let event = event.with_context(|| format!("the log has no event at position {}", parked.position))?;
@@ -383,9 +392,9 @@ impl Workshop {
         // A generation that is begun meanwhile would not know what is left out.
         let _changing = self.alone()?;
         let mut found = false;
-        for view in these(only)? {
+        for view in self.these(only)? {
             // Those beside the live one as well, so that they stay alike.
-            let all = self.views.generations(view).all().borrow().clone();
+            let all = self.views.generations(view)?.all().borrow().clone();
             for generation in all.iter().filter(|generation| generation.stage != Stage::Building) {
                 let parked = generation.store.set_aside().parked;
                 for name in parked.into_keys().filter(|name| stream.is_none_or(|stream| stream == name)) {
@@ -403,6 +412,12 @@ impl Workshop {
             (Some(view), Some(stream)) if !found => Err(anyhow!(not_parked(named(view)?, stream))),
             _ => Ok(()),
         }
+    }
+
+    /// One view, or all that this process has.
+    fn these(&self, only: Option<&str>) -> anyhow::Result<Vec<&'static dyn AnyView>> {
+        let all = || self.views.all().into_iter().map(|(view, _)| view).collect();
+        only.map_or_else(|| Ok(all()), |name| Ok(vec![named(name)?]))
     }
 
     /// One task at a time changes generations.
@@ -424,10 +439,6 @@ pub fn named(name: &str) -> anyhow::Result<&'static dyn AnyView> {
         let names: Vec<_> = any_view::ALL.iter().map(|view| view.name()).collect();
         format!("no view is called `{name}`; there are {}", names.join(", "))
     })
-}
-
-fn these(only: Option<&str>) -> anyhow::Result<Vec<&'static dyn AnyView>> {
-    only.map_or_else(|| Ok(any_view::ALL.to_vec()), |name| Ok(vec![named(name)?]))
 }
 
 fn not_parked(view: &dyn AnyView, stream: &str) -> String {

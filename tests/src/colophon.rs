@@ -260,7 +260,7 @@ pub async fn answer(request: RequestBuilder) -> Answer {
 }
 
 /// Sends a request again and again until the answer is as it should be.
-async fn sent_until(request: RequestBuilder, what: impl Fn(&Answer) -> bool) -> Answer {
+pub async fn sent_until(request: RequestBuilder, what: impl Fn(&Answer) -> bool) -> Answer {
     let begun = Instant::now();
     loop {
         let answer = answer(request.try_clone().unwrap()).await;

@@ -6,6 +6,7 @@ mod api;
 mod architecture;
 mod auth;
 mod backup;
+mod cluster;
 mod colophon;
 mod concurrency;
 mod crash;

@@ -107,9 +107,10 @@ impl Life {
         };
         let saga =
             Saga { commands: Arc::new(failpoint), agenda: Arc::clone(&store) as Arc<dyn Agenda>, seam: seam.clone() };
+        let source = projector::Source { deliveries: Recent::of(Arc::clone(&engine)), log: engine };
         let tasks = vec![
             tokio::spawn(async move { deciding.await.unwrap().unwrap() }),
-            tokio::spawn(projector::run(&Purchases, generations, Recent::of(engine), stop.clone())),
+            tokio::spawn(projector::run(&Purchases, generations, source, stop.clone())),
             tokio::spawn(saga.run(head, stop)),
         ];
         Self { log, store, commands, calls, seam, dead, tasks }

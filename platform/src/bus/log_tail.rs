@@ -1,6 +1,6 @@
 //! The bus of a single process: the log's own tail, as one partition, read once for all views.
 
-use super::{Bus, BusError, Delivery};
+use super::{Bus, BusError, Deliveries, Delivery};
 use crate::event_log::{EventLog, LogError, Position, RecordedEvent};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::collections::VecDeque;
@@ -30,11 +30,6 @@ impl Recent {
         Arc::new(Self { log, events: Mutex::default() })
     }
 
-    /// The log itself.
-    pub fn log(&self) -> &dyn EventLog {
-        self.log.as_ref()
-    }
-
     /// The events after a position. Of several tails that stand at the same place, one reads for all.
     async fn after(&self, position: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
         let mut recent = self.events.lock().await;
@@ -51,6 +46,12 @@ impl Recent {
         let events = self.log.read_all(position, limit).await?;
         recent.add(&events);
         Ok(events)
+    }
+}
+
+impl Deliveries for Recent {
+    fn subscribe(self: Arc<Self>, after: Position) -> Box<dyn Bus> {
+        Box::new(LogTail::new(self, after))
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 #[cfg(test)]
 mod tests;
 
-static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_NVME);
+pub(crate) static CRC: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_NVME);
 
 /// Where a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

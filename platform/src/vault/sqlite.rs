@@ -14,6 +14,8 @@ use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
 
+mod effects;
+
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
 
@@ -24,7 +26,11 @@ const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS vault (log BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS customers (
         issuer TEXT NOT NULL, subject TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
-        PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;";
+        PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS effects (
+        event BLOB NOT NULL, effect TEXT NOT NULL, stage TEXT NOT NULL, since INTEGER NOT NULL, failure TEXT,
+        PRIMARY KEY (event, effect)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS effects_untried (up_to INTEGER NOT NULL) STRICT;";
 
 /// Why a vault could not be opened.
 #[derive(Debug, Error)]
@@ -71,6 +77,17 @@ pub async fn verify(path: &Path, log: LogId) -> Result<(), OpenError> {
     if of == log.0 { Ok(()) } else { Err(OpenError::OfAnotherLog { path: path.to_owned() }) }
 }
 
+/// All customers of the vault in a file. Nothing is changed.
+pub async fn customers(path: &Path) -> Result<Vec<(Principal, Uuid)>, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let all = async |connection: &mut _| {
+        sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject").fetch_all(connection).await
+    };
+    let rows: Vec<(String, String, Uuid)> = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
+    let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
+    Ok(rows.into_iter().map(customer).collect())
+}
+
 /// Makes the vault in a file that of another log, for a copy that belongs to a copy of its log. Nobody else may have the
 /// file open.
 pub async fn hand_over(path: &Path, log: LogId) -> Result<(), OpenError> {
@@ -106,6 +123,11 @@ impl SqliteVault {
             return Err(OpenError::OfAnotherLog { path: path.to_owned() });
         }
         Ok(Self(pool))
+    }
+
+    /// Closes it, so that all of it is in its file.
+    pub async fn close(self) {
+        self.0.close().await;
     }
 
     async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
@@ -144,7 +166,7 @@ impl Vault for SqliteVault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::conformance;
+    use crate::vault::{conformance, effects};
 
     #[tokio::test]
     async fn conforms_and_remembers() {
@@ -153,6 +175,7 @@ mod tests {
         let log = LogId(Uuid::from_u128(7));
         let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
         conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
+        effects::conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
         let again = SqliteVault::open(&path, log).await.unwrap();
         assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
         let other = SqliteVault::open(&path, LogId(Uuid::from_u128(8))).await;

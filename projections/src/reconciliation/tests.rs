@@ -73,7 +73,7 @@ async fn take_but_the_last(viewed: &Viewed, events: Vec<RecordedEvent>) {
     let last = events.iter().rposition(|event| viewed.view.takes(event)).unwrap();
     let mut deliveries = Delivery::of_whole_log(viewed.log.id(), Position(0), events);
     deliveries[last].event = None;
-    Worker::open(viewed.view, viewed.live()).await.unwrap().take(deliveries).await.unwrap();
+    Worker::open(viewed.view, viewed.live()).await.unwrap().take(&deliveries).await.unwrap();
 }
 
 #[tokio::test]

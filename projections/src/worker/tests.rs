@@ -9,7 +9,9 @@ use crate::test_history::{History, ISBNS, book_stream, folded, happen, some_hist
 use crate::view::{View, table};
 use domain::book::BookId;
 use futures_util::future::{BoxFuture, FutureExt};
-use platform::event_log::{Position, RecordedEvent};
+use platform::bus::partition::partition;
+use platform::event_log::memory::MemoryLog;
+use platform::event_log::{EventLog, LogId, Position, RecordedEvent};
 use platform::read_store::{ReadStore, Rows, Select};
 use platform::search_index::{Order, Request, SearchIndex};
 use platform::view_store::{Parked, Source};
@@ -19,6 +21,7 @@ use schemas::views::Row;
 use schemas::views::book::BookRow;
 use schemas::views::search::SearchRow;
 use std::collections::VecDeque;
+use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ fn deliveries(events: &[RecordedEvent], partitions: u16) -> Vec<Delivery> {
     let mut facts = Vec::new();
     let head = events.last().map_or(Position(0), |event| event.position);
     for event in events {
-        let partition = event.stream.as_str().bytes().map(u16::from).sum::<u16>() % partitions;
+        let partition = partition(event.stream.as_str(), partitions);
         let after = std::mem::replace(&mut after[usize::from(partition)], event.position);
         let log = LogId(Uuid::from_u128(1));
         facts.push(Delivery { log, partition, after, position: event.position, event: Some(event.clone()) });
@@ -83,14 +86,25 @@ async fn worker<V: View>(store: &ReadStore) -> Worker {
 }
 
 /// Runs a worker until its view is at `head`.
-async fn build<V: View>(store: &Arc<ReadStore>, script: Script, head: Position) {
+async fn build<V: View>(store: &Arc<ReadStore>, events: &[RecordedEvent], script: Script, head: Position) {
+    let log = log_of(events).await;
     let stop = CancellationToken::new();
     let worker = worker::<V>(store).await;
     let reached = async {
         tokio::time::timeout(Duration::from_mins(2), store.wait_for(V::Row::NAME, head)).await.unwrap();
         stop.cancel();
     };
-    tokio::try_join!(worker.run(Box::new(script), stop.clone()), reached.map(Ok)).unwrap();
+    tokio::try_join!(worker.run(Box::new(script), &log, stop.clone()), reached.map(Ok)).unwrap();
+}
+
+/// A log of these events.
+async fn log_of(events: &[RecordedEvent]) -> MemoryLog {
+    let log = MemoryLog::new(LogId(Uuid::from_u128(1)));
+    let (sender, pages) = tokio::sync::mpsc::channel(1);
+    sender.send(events.to_vec()).await.unwrap();
+    drop(sender);
+    log.import(events.last().map_or(Position(0), |event| event.position), pages).await.unwrap();
+    log
 }
 
 async fn rows<V: View>(store: &ReadStore) -> Vec<String> {
@@ -112,7 +126,7 @@ fn reference<V: View>(events: &[RecordedEvent]) -> Vec<String> {
 async fn builds_like_the_reference<V: View>(events: &[RecordedEvent], script: Script, head: Position) {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory, PARTITIONS).await;
-    build::<V>(&store, script, head).await;
+    build::<V>(&store, events, script, head).await;
     assert_eq!(rows::<V>(&store).await, reference::<V>(events));
     assert_eq!(parked::<V>(&store), []);
 }
@@ -173,14 +187,14 @@ async fn builds_an_index_like_the_reference(events: &[RecordedEvent], script: Sc
     let directory = tempfile::tempdir().unwrap();
     let source = Source { log: LogId(Uuid::from_u128(1)), head, partitions: PARTITIONS };
     let index = Arc::new(SearchIndex::open(&directory.path().join("search"), &search::LAYOUT, source).unwrap());
-    let stop = CancellationToken::new();
+    let (log, stop) = (log_of(events).await, CancellationToken::new());
     let worker = Worker::open(&Search, Arc::clone(&index) as Arc<dyn ViewStore>).await.unwrap();
     let keeping = tokio::spawn(Arc::clone(&index).keep(stop.clone()));
     let reached = async {
         tokio::time::timeout(Duration::from_mins(2), index.wait_for(head)).await.unwrap();
         stop.cancel();
     };
-    tokio::try_join!(worker.run(Box::new(script), stop.clone()), reached.map(Ok)).unwrap();
+    tokio::try_join!(worker.run(Box::new(script), &log, stop.clone()), reached.map(Ok)).unwrap();
     keeping.await.unwrap();
 
     let expected = reference::<Search>(events);
@@ -203,7 +217,10 @@ async fn two_workers_on_one_table_do_no_harm() {
     let one_by_one = || Script { batches: facts.iter().map(|fact| vec![fact.clone()]).collect(), again: facts.clone() };
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory, PARTITIONS).await;
-    tokio::join!(build::<Stock>(&store, one_by_one(), head), build::<Stock>(&store, one_by_one(), head));
+    tokio::join!(
+        build::<Stock>(&store, &events, one_by_one(), head),
+        build::<Stock>(&store, &events, one_by_one(), head)
+    );
     assert_eq!(rows::<Stock>(&store).await, reference::<Stock>(&events));
     assert_eq!(parked::<Stock>(&store), []);
 }
@@ -215,9 +232,9 @@ async fn a_worker_goes_on_where_the_last_one_was() {
     let store = store(&directory, 1).await;
     let (early, head) = (&events[..20], events.last().unwrap().position);
     let first = Script { batches: VecDeque::new(), again: deliveries(early, 1) };
-    build::<Books>(&store, first, early.last().unwrap().position).await;
+    build::<Books>(&store, &events, first, early.last().unwrap().position).await;
     let rest = deliveries(&events, 1).split_off(20);
-    build::<Books>(&store, Script { batches: VecDeque::new(), again: rest }, head).await;
+    build::<Books>(&store, &events, Script { batches: VecDeque::new(), again: rest }, head).await;
     assert_eq!(rows::<Books>(&store).await, reference::<Books>(&events));
 }
 
@@ -236,7 +253,8 @@ async fn an_event_that_cannot_be_taken_stops_its_own_stream_only() {
 
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory, PARTITIONS).await;
-    build::<Books>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    build::<Books>(&store, &events, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head)
+        .await;
     let parked = parked::<Books>(&store);
     let places: Vec<_> = parked.iter().map(|parked| (parked.stream.as_str(), parked.position)).collect();
     assert_eq!(places, [(unreadable.as_str(), head.0 - 3), (impossible.as_str(), head.0 - 1)]);
@@ -250,7 +268,8 @@ async fn an_event_that_cannot_be_taken_stops_its_own_stream_only() {
     let retired_again = history.states[&book_stream(2)].1.cast_signed() + 1;
     assert_eq!(revision_of(&book_stream(2)), Some(retired_again), "the rest goes on");
     // Other views take no notice.
-    build::<Stock>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    build::<Stock>(&store, &events, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head)
+        .await;
     assert_eq!(rows::<Stock>(&store).await, reference::<Stock>(&healthy));
 
     // A later worker leaves the stream aside as well.
@@ -258,7 +277,8 @@ async fn an_event_that_cannot_be_taken_stops_its_own_stream_only() {
     history.append(&unreadable, "BookRetired", 1, b"{}".to_vec(), revision + 2).await;
     let events = history.events().await;
     let head = events.last().unwrap().position;
-    build::<Books>(&store, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head).await;
+    build::<Books>(&store, &events, Script { batches: VecDeque::new(), again: deliveries(&events, PARTITIONS) }, head)
+        .await;
     assert_eq!(self::parked::<Books>(&store), parked);
 }
 
@@ -273,27 +293,34 @@ async fn deliveries_of_another_log_are_nothing_to_the_view() {
     }
     let stop = CancellationToken::new();
     let script = Script { batches: VecDeque::new(), again: foreign };
-    let working = tokio::spawn(worker::<Books>(&store).await.run(Box::new(script), stop.clone()));
+    let (worker, log) = (worker::<Books>(&store).await, log_of(&events).await);
+    let working = tokio::spawn({
+        let stop = stop.clone();
+        async move { worker.run(Box::new(script), &log, stop).await }
+    });
     let waited = tokio::time::timeout(Duration::from_millis(50), store.wait_for("books", Position(1))).await;
     assert!(waited.is_err());
     stop.cancel();
     working.await.unwrap().unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_gap_that_is_not_filled_is_reported_until_it_is() {
-    let log = LogId(Uuid::from_u128(1));
-    let checkpoint = Checkpoint { position: Position(7), ..Checkpoint::start(log, "books_1".to_owned(), 2) };
-    let mut partition = Partition { checkpoint, gap_since: None, reported: false };
-    partition.watch(true, "books");
-    tokio::time::advance(STALLED_AFTER / 2).await;
-    partition.watch(true, "books");
-    assert!(!partition.reported, "the bus may still be about to deliver again");
-    tokio::time::advance(STALLED_AFTER).await;
-    partition.watch(true, "books");
-    assert!(partition.reported);
-    partition.watch(false, "books");
-    assert!(!partition.reported);
-    partition.watch(true, "books");
-    assert!(!partition.reported, "the time counts anew");
+#[tokio::test]
+async fn what_the_bus_has_lost_is_taken_from_the_log() {
+    let events = some_history().await.events().await;
+    let head = events.last().unwrap().position;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory, PARTITIONS).await;
+    // Of each partition, the bus has the last fact only.
+    let mut last = deliveries(&events, PARTITIONS);
+    last.reverse();
+    let mut seen = std::collections::BTreeSet::new();
+    last.retain(|fact| seen.insert(fact.partition));
+    build::<Stock>(&store, &events, Script { batches: VecDeque::new(), again: last.clone() }, head).await;
+    assert_eq!(rows::<Stock>(&store).await, reference::<Stock>(&events));
+
+    // A log that has not got it either is an error, not a standstill.
+    let empty = MemoryLog::new(LogId(Uuid::from_u128(1)));
+    let script = Script { batches: VecDeque::new(), again: last };
+    let ended = worker::<Books>(&store).await.run(Box::new(script), &empty, CancellationToken::new()).await;
+    assert!(matches!(ended, Err(WorkerError::Log(_))), "{ended:?}");
 }

@@ -58,7 +58,7 @@ struct AuthorV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SubjectV1 {
+pub(crate) struct SubjectV1 {
     scheme: String,
     version: Option<String>,
     code: String,
@@ -66,7 +66,7 @@ struct SubjectV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum FormatV1 {
+pub(crate) enum FormatV1 {
     Hardback,
     Paperback,
     Ebook,
@@ -142,7 +142,6 @@ fn description_v2(description: &Description) -> DescriptionV2 {
 }
 
 fn description(stored: DescriptionV2) -> Result<Description, Invalid> {
-    let subject = |SubjectV1 { scheme, version, code }| Subject::parse(&scheme, version.as_deref(), &code);
     let authors: Vec<_> = stored.authors.into_iter().map(|author| author.name).collect();
     Ok(Description {
         title: Title::parse(&stored.title)?,
@@ -155,7 +154,11 @@ fn description(stored: DescriptionV2) -> Result<Description, Invalid> {
     })
 }
 
-fn subject_v1(subject: &Subject) -> SubjectV1 {
+pub(crate) fn subject(SubjectV1 { scheme, version, code }: SubjectV1) -> Result<Subject, Invalid> {
+    Subject::parse(&scheme, version.as_deref(), &code)
+}
+
+pub(crate) fn subject_v1(subject: &Subject) -> SubjectV1 {
     SubjectV1 {
         scheme: subject.scheme().to_owned(),
         version: subject.version().map(str::to_owned),
@@ -163,7 +166,7 @@ fn subject_v1(subject: &Subject) -> SubjectV1 {
     }
 }
 
-fn format_v1(format: description::Format) -> FormatV1 {
+pub(crate) fn format_v1(format: description::Format) -> FormatV1 {
     match format {
         description::Format::Hardback => FormatV1::Hardback,
         description::Format::Paperback => FormatV1::Paperback,
@@ -173,7 +176,7 @@ fn format_v1(format: description::Format) -> FormatV1 {
     }
 }
 
-fn format(stored: FormatV1) -> description::Format {
+pub(crate) fn format(stored: FormatV1) -> description::Format {
     match stored {
         FormatV1::Hardback => description::Format::Hardback,
         FormatV1::Paperback => description::Format::Paperback,

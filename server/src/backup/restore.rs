@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use anyhow::{Context, ensure};
 use platform::data_directory::{Layout, Unfinished};
 use platform::event_log::LogId;
+use platform::event_log::reader::LogReader;
 use platform::event_log::sqlite::{self, reader::SqliteLogReader};
 use platform::seam::Seam;
 use platform::vault;
@@ -67,7 +68,7 @@ impl Drop for Filling<'_> {
 
 /// Checks that log and vault are whole, and belong together.
 async fn check_stores(backup: &Layout, manifest: &Manifest) -> anyhow::Result<()> {
-    let log = SqliteLogReader::open(&backup.log()).await?;
+    let log = LogReader::Sqlite(SqliteLogReader::open(&backup.log()).await?);
     let verified = verify::with_bar(&log).await?;
     let (expected, found) = (manifest.position().0, verified.position.0);
     ensure!(expected == found, "the log of the backup ends at position {found}, expected {expected}");

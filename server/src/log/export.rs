@@ -8,7 +8,7 @@ use crate::new_file::{Existing, NewFile};
 use crate::stdout::{Out, Unread};
 use anyhow::Context;
 use indicatif::ProgressBar;
-use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::reader::LogReader;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 const CUT_OFF: &[u8] = b"{\"cut off here\":";
 
 /// Runs the command.
-pub async fn run(log: &SqliteLogReader, options: ExportOptions) -> anyhow::Result<()> {
+pub async fn run(log: &LogReader, options: ExportOptions) -> anyhow::Result<()> {
     let begun = Instant::now();
     let bar = event_bar(log.head().await?.0);
     if options.file == Path::new("-") {
@@ -56,7 +56,7 @@ impl Drop for Printed {
 }
 
 /// Writes the log as it is now, and says how many events that were.
-async fn export(log: &SqliteLogReader, out: &mut impl Write, bar: &ProgressBar) -> anyhow::Result<u64> {
+async fn export(log: &LogReader, out: &mut impl Write, bar: &ProgressBar) -> anyhow::Result<u64> {
     let whole = log
         .walk(|event| {
             out.write_all(&record::write(event)?)?;

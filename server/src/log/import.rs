@@ -4,7 +4,7 @@ use super::lines::{self, Events};
 use super::options::ImportOptions;
 use crate::admin::client;
 use crate::cli::say;
-use crate::settings::Settings;
+use crate::settings::{Hidden, Settings};
 use crate::stores;
 use anyhow::{Context, bail};
 use axum::Router;
@@ -16,9 +16,14 @@ use axum::routing::post;
 use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
+use platform::event_log::postgres::PostgresLog;
 use platform::event_log::sqlite::reader::SqliteLogReader;
 use platform::event_log::{EventLog, Position, RecordedEvent};
+use platform::identity::Principal;
 use platform::seam::Seam;
+use platform::vault::effects::EffectLedger;
+use platform::vault::postgres::PostgresVault;
+use platform::vault::{self, Vault};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -26,6 +31,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::io::{StreamReader, SyncIoBridge};
+use uuid::Uuid;
 
 /// Pages that wait for the log.
 const PAGES_AHEAD: usize = 4;
@@ -35,20 +41,38 @@ pub async fn run(settings: &Settings, options: ImportOptions) -> anyhow::Result<
     let (begun, path) = (Instant::now(), options.file);
     // On a thread of its own: nobody knows when what is no file comes to its end.
     let (file, last) = tokio::task::spawn_blocking(move || opened(&path)).await??;
+    let customers = match &options.vault {
+        Some(vault) => vault::sqlite::customers(vault).await?,
+        None => Vec::new(),
+    };
     let directory = settings.data_directory();
+    if let Some(Hidden(url)) = &settings.postgres.url {
+        let log = PostgresLog::open(url, &Seam::system()).await?;
+        let vault = PostgresVault::open(url, log.id()).await?;
+        take_with(&log, (&vault, &vault), last, file, customers).await?;
+        log.close().await;
+        return told(last, begun);
+    }
     refuse_events(&Layout::of(&directory)).await?;
     match DataDirectory::open(&directory) {
         Ok(directory) => {
-            let (log, _) = stores::open(&directory, &Seam::system()).await?;
-            let taken = take(log.as_ref(), last, file).await;
+            let (log, vault) = stores::open(&directory, &Seam::system()).await?;
+            let taken = take_with(log.as_ref(), (vault.as_ref(), vault.as_ref()), last, file, customers).await;
             log.close().await;
             taken?;
+        }
+        Err(DataDirectoryError::InUse { .. }) if options.vault.is_some() => {
+            bail!("a vault is taken only where no server runs: end the server on {} first", directory.display());
         }
         Err(DataDirectoryError::InUse { .. }) => {
             client::import_log(&Layout::of(&directory).admin_socket(), last, Box::new(lines::text(file)?)).await?;
         }
         Err(error) => return Err(error.into()),
     }
+    told(last, begun)
+}
+
+fn told(last: Position, begun: Instant) -> anyhow::Result<()> {
     let (events, seconds) = (last.0, begun.elapsed().as_secs_f64());
     Ok(say(format_args!("imported: {events} events, up to position {events}, in {seconds:.1} s"))?)
 }
@@ -121,6 +145,26 @@ async fn take(log: &dyn EventLog, last: Position, file: impl Read + Send + 'stat
     Ok(imported?)
 }
 
+/// The same, with the customers that the events name. What the events caused outside was done elsewhere, and is not tried
+/// here.
+async fn take_with(
+    log: &dyn EventLog,
+    (vault, ledger): (&dyn Vault, &dyn EffectLedger),
+    last: Position,
+    file: impl Read + Send + 'static,
+    customers: Vec<(Principal, Uuid)>,
+) -> anyhow::Result<()> {
+    // Before the events are there, whatever cuts this off: an empty log causes nothing.
+    ledger.mark_untried(last).await?;
+    for (customer, id) in &customers {
+        let known = vault.find_or_add(customer, *id).await?;
+        if known != *id {
+            bail!("the vault knows a customer of these events by another id already: take an empty one");
+        }
+    }
+    take(log, last, file).await
+}
+
 /// Sends the events of a file, for as long as anybody takes them.
 fn send_pages(file: impl Read + Send + 'static, pages: &mpsc::Sender<Vec<RecordedEvent>>) -> anyhow::Result<()> {
     let mut page = Vec::with_capacity(super::PAGE);
@@ -136,14 +180,22 @@ fn send_pages(file: impl Read + Send + 'static, pages: &mpsc::Sender<Vec<Recorde
 }
 
 /// What a server does for this command: it has the log that is to take the events.
-pub fn routes(log: Arc<dyn EventLog>) -> Router {
-    Router::new().route("/log/import/{last}", post(import)).with_state(log)
+pub fn routes(log: Arc<dyn EventLog>, ledger: Arc<dyn EffectLedger>) -> Router {
+    Router::new().route("/log/import/{last}", post(import)).with_state((log, ledger))
 }
 
 /// Takes the events that are the body's lines, of which the last one has the position `last`.
-async fn import(State(log): State<Arc<dyn EventLog>>, PathOf(last): PathOf<u64>, body: Body) -> Response {
+async fn import(
+    State((log, ledger)): State<(Arc<dyn EventLog>, Arc<dyn EffectLedger>)>,
+    PathOf(last): PathOf<u64>,
+    body: Body,
+) -> Response {
     let body = Box::pin(StreamReader::new(body.into_data_stream().map_err(io::Error::other)));
-    match take(log.as_ref(), Position(last), SyncIoBridge::new(body)).await {
+    let taken = async {
+        ledger.mark_untried(Position(last)).await?;
+        take(log.as_ref(), Position(last), SyncIoBridge::new(body)).await
+    };
+    match taken.await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }

@@ -125,6 +125,10 @@ pub struct ExportOptions {
 pub struct ImportOptions {
     /// The file that `log export` wrote, plain or gzip; - is standard input
     pub file: PathBuf,
+    /// The vault that belongs to the events, such as `vault.sqlite` in a backup: its customers are taken too. Without it
+    /// nobody knows whose the orders are
+    #[arg(long, value_name = "FILE")]
+    pub vault: Option<PathBuf>,
 }
 
 /// A place in the log.

@@ -6,7 +6,7 @@ use super::output::{Output, pairs, time};
 use anyhow::{Context, bail};
 use domain::State;
 use domain::order::holds::Stage;
-use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::reader::LogReader;
 use platform::event_log::{Position, RecordedEvent, Revision, StreamId};
 use platform::seam::Timestamp;
 use schemas::api;
@@ -33,7 +33,7 @@ struct Folded {
 }
 
 /// Runs the command.
-pub async fn run(log: &SqliteLogReader, options: StateOptions) -> anyhow::Result<()> {
+pub async fn run(log: &LogReader, options: StateOptions) -> anyhow::Result<()> {
     let stream = StreamId::new(&options.stream);
     let owner = schemas::stream::parse(stream.as_str());
     let owner = owner.with_context(|| {
@@ -62,7 +62,7 @@ pub async fn run(log: &SqliteLogReader, options: StateOptions) -> anyhow::Result
     Ok(out.flush()?)
 }
 
-async fn fold(log: &SqliteLogReader, stream: &StreamId, owner: &Owner, until: Option<Bound>) -> anyhow::Result<Folded> {
+async fn fold(log: &LogReader, stream: &StreamId, owner: &Owner, until: Option<Bound>) -> anyhow::Result<Folded> {
     let (position, at) = (Position(0), Timestamp(0));
     let mut folded = Folded { state: schemas::stream::empty(owner), revision: Revision(0), position, at };
     loop {

@@ -6,7 +6,7 @@ use super::output::{Output, Side, Table, time};
 use super::record;
 use crate::stdout::Unread;
 use anyhow::bail;
-use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::reader::LogReader;
 use platform::event_log::{Position, RecordedEvent, Revision, StreamId};
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 const LINES: usize = 10;
 
 /// Runs `log tail`; Ctrl-C ends following.
-pub async fn run(log: &SqliteLogReader, options: &TailOptions) -> anyhow::Result<()> {
+pub async fn run(log: &LogReader, options: &TailOptions) -> anyhow::Result<()> {
     let mut printer = Printer::new(options.form);
     let mut seen = log.head().await?;
     let first = match options.since {
@@ -45,7 +45,7 @@ pub async fn run(log: &SqliteLogReader, options: &TailOptions) -> anyhow::Result
 
 /// The last so many events that match, from position `first` to `last`.
 async fn last_of(
-    log: &SqliteLogReader,
+    log: &LogReader,
     options: &TailOptions,
     first: Position,
     last: Position,
@@ -64,7 +64,7 @@ async fn last_of(
 }
 
 async fn print_all(
-    log: &SqliteLogReader,
+    log: &LogReader,
     options: &TailOptions,
     printer: &mut Printer,
     first: Position,
@@ -108,7 +108,7 @@ fn is_since(event: &RecordedEvent, since: Option<Bound>) -> bool {
 }
 
 /// Runs `log stream`.
-pub async fn run_stream(log: &SqliteLogReader, options: StreamOptions) -> anyhow::Result<()> {
+pub async fn run_stream(log: &LogReader, options: StreamOptions) -> anyhow::Result<()> {
     let stream = StreamId::new(&options.stream);
     if log.read_stream(&stream, Revision(0), 1).await?.is_empty() {
         bail!("no event of the log is of a stream {stream}");

@@ -3,7 +3,7 @@
 use super::options::VerifyOptions;
 use super::output::{Output, event_bar, pairs};
 use platform::event_log::LogError;
-use platform::event_log::sqlite::reader::{SqliteLogReader, Verified};
+use platform::event_log::reader::{LogReader, Verified};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ enum Verdict {
 }
 
 /// Runs the command.
-pub async fn run(log: &SqliteLogReader, options: VerifyOptions) -> anyhow::Result<()> {
+pub async fn run(log: &LogReader, options: VerifyOptions) -> anyhow::Result<()> {
     let (begun, mut out) = (Instant::now(), Output::new(options.form));
     let Verified { position, streams } = match with_bar(log).await {
         Ok(verified) => verified,
@@ -49,7 +49,7 @@ pub async fn run(log: &SqliteLogReader, options: VerifyOptions) -> anyhow::Resul
 }
 
 /// Verifies a log and shows on a terminal how far it has come.
-pub async fn with_bar(log: &SqliteLogReader) -> Result<Verified, LogError> {
+pub async fn with_bar(log: &LogReader) -> Result<Verified, LogError> {
     let head = log.head().await?;
     let bar = event_bar(head.0);
     let verified = log

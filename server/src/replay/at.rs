@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::tools::named;
 use anyhow::bail;
 use platform::event_log::Position;
-use platform::event_log::sqlite::reader::SqliteLogReader;
+use platform::event_log::reader::LogReader;
 use platform::seam::Timestamp;
 use platform::view_store::Parked;
 use projections::as_of;
@@ -51,7 +51,7 @@ pub async fn run(settings: &Settings, options: AtOptions) -> anyhow::Result<()> 
 }
 
 /// The last position that is not later.
-async fn position_of(log: &SqliteLogReader, bound: Bound) -> anyhow::Result<Position> {
+async fn position_of(log: &LogReader, bound: Bound) -> anyhow::Result<Position> {
     let head = log.head().await?;
     Ok(match bound {
         Bound::Position(position) if position > head => bail!("the log ends at position {}", head.0),

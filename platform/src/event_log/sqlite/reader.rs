@@ -1,9 +1,9 @@
 //! A SQLite log that is only read: beside a server, without one, and where a server refuses it.
 
 use super::rows::{self, unavailable};
-use super::stats::Stats;
+use super::stats;
 use super::{APPLICATION_ID, FORMAT, Marks, OpenError};
-use crate::event_log::seal::Chain;
+use crate::event_log::stats::Stats;
 use crate::event_log::{LogError, LogId, Position, RecordedEvent, Revision, StreamId};
 use crate::seam::Timestamp;
 use crate::sqlite_code;
@@ -15,22 +15,10 @@ use uuid::Uuid;
 /// How often it is looked whether another process appended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Events that are read at once where the whole log is.
-const PAGE: usize = 1_000;
-
 /// The log. It takes no lock on the data directory, makes no file and changes none.
 pub struct SqliteLogReader {
     id: LogId,
     pub(super) file: ReadOnlyFile,
-}
-
-/// A log that is as it was written, up to a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
-    /// Where it was verified up to: the number of its events.
-    pub position: Position,
-    /// How many streams they are of.
-    pub streams: u64,
 }
 
 impl SqliteLogReader {
@@ -80,27 +68,6 @@ impl SqliteLogReader {
         rows::all_events(&self.file.read(read).await.map_err(unavailable)?, after)
     }
 
-    /// As [`SqliteLogReader::read_all`], but of a damaged page it gives what comes before the damage; it fails where that is
-    /// nothing, and then names the damage's position.
-    pub async fn read_sound(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, LogError> {
-        let mut limit = limit;
-        loop {
-            match self.read_all(after, limit).await {
-                // What cannot be read is searched for one by one, so that it has a position.
-                Err(LogError::Damaged { position: 0, .. }) if limit > 1 => limit = 1,
-                Err(LogError::Damaged { position: 0, stream, what }) => {
-                    return Err(LogError::Damaged { position: after.0 + 1, stream, what });
-                }
-                Err(LogError::Damaged { position, .. })
-                    if position > after.0 + 1 && position - after.0 <= limit as u64 =>
-                {
-                    limit = usize::try_from(position - after.0 - 1).unwrap_or(1);
-                }
-                done => return done,
-            }
-        }
-    }
-
     /// The log's last position now.
     pub async fn head(&self) -> Result<Position, LogError> {
         let head: i64 = self.number("SELECT coalesce(max(position), 0) FROM events").await?;
@@ -132,47 +99,11 @@ impl SqliteLogReader {
 
     /// What the log holds, counted by SQLite: its records are not verified.
     pub async fn stats(&self) -> Result<Stats, LogError> {
-        Stats::read(self).await
-    }
-
-    /// Reads the whole log as it is now and checks all of it: positions from 1 on without a gap, each record's checksum,
-    /// each stream's revisions and chain from its first event on, and SQLite's own view of its pages and indexes, without
-    /// which a stream could lack an event. `progress` is told how far it has come. Fails on the first bad place.
-    pub async fn verify(&self, progress: impl Fn(Position)) -> Result<Verified, LogError> {
-        let verified = self
-            .walk(|event| {
-                progress(event.position);
-                Ok::<_, LogError>(())
-            })
-            .await?;
-        self.check_file(verified.position).await?;
-        Ok(verified)
-    }
-
-    /// Hands over every event of the log as it is now, one after the other, each checked to follow on those before it. Fails
-    /// on the first that does not, after those before it.
-    pub async fn walk<E: From<LogError>>(
-        &self,
-        mut take: impl FnMut(&RecordedEvent) -> Result<(), E>,
-    ) -> Result<Verified, E> {
-        let (head, mut chain) = (self.head().await?, Chain::default());
-        while chain.position() < head {
-            let after = chain.position();
-            let left = usize::try_from(head.0 - after.0).unwrap_or(PAGE);
-            let events = self.read_sound(after, left.min(PAGE)).await?;
-            if events.is_empty() {
-                return Err(ends_before(after, head).into());
-            }
-            for event in &events {
-                chain.follow(event)?;
-                take(event)?;
-            }
-        }
-        Ok(Verified { position: head, streams: chain.streams() as u64 })
+        stats::read(self).await
     }
 
     /// Checks what a walk along the positions cannot see: events beside it, and indexes.
-    async fn check_file(&self, head: Position) -> Result<(), LogError> {
+    pub(in crate::event_log) async fn check_file(&self, head: Position) -> Result<(), LogError> {
         let before: i64 = self.number("SELECT count(*) FROM events WHERE position < 1").await?;
         if before != 0 {
             let lowest: i64 = self.number("SELECT min(position) FROM events").await?;
@@ -197,13 +128,5 @@ impl SqliteLogReader {
     async fn number(&self, query: &'static str) -> Result<i64, LogError> {
         let read = async |connection: &mut _| sqlx::query_scalar(query).fetch_one(connection).await;
         self.file.read(read).await.map_err(unavailable)
-    }
-}
-
-fn ends_before(found: Position, expected: Position) -> LogError {
-    LogError::Damaged {
-        position: found.0 + 1,
-        stream: "unknown".to_owned(),
-        what: format!("expected events up to position {}, found them up to {}", expected.0, found.0),
     }
 }

@@ -98,7 +98,8 @@ async fn a_generation_that_was_being_built_in_a_crash_is_gone() {
         viewed.catch_up().await;
         let new = viewed.generations.begin().await.unwrap();
         let mut worker = Worker::open(viewed.view, new.store).await.unwrap();
-        worker.advance(viewed.log.as_ref(), Position(7)).await.unwrap();
+        let to = worker.everywhere(Position(7));
+        worker.advance(viewed.log.as_ref(), &to).await.unwrap();
         assert_eq!(viewed.stages(), [(1, Stage::Live), (2, Stage::Building)]);
     }
     stores.close().await;

@@ -33,9 +33,8 @@ impl OneGeneration {
 
     pub async fn catch_up(&self, history: &History, to: Position) {
         let mut worker = Worker::open(&Stock, Arc::clone(&self.store)).await.unwrap();
-        while worker.position() < to {
-            worker.advance(history.log.as_ref(), to).await.unwrap();
-        }
+        let to = worker.everywhere(to);
+        while worker.advance(history.log.as_ref(), &to).await.unwrap().is_some() {}
     }
 }
 

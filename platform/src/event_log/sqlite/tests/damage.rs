@@ -2,6 +2,7 @@
 
 use super::super::reader::SqliteLogReader;
 use super::*;
+use crate::event_log::reader::LogReader;
 use crate::event_log::seal;
 use sqlx::Row;
 use std::collections::BTreeMap;
@@ -63,7 +64,7 @@ struct Found {
 }
 
 async fn look(path: &Path, events: &[RecordedEvent]) -> Result<Found, OpenError> {
-    let reader = SqliteLogReader::open(path).await?;
+    let reader = LogReader::Sqlite(SqliteLogReader::open(path).await?);
     let names: BTreeMap<_, _> = events.iter().map(|event| (event.stream.clone(), ())).collect();
     let mut streams = Vec::new();
     for stream in names.keys() {
@@ -272,7 +273,8 @@ async fn a_forged_record_is_found_across_pages() {
     );
     tamper(&mut raw(&directory.path().join("log.sqlite")).await, &update).await;
     assert!(log.read_all(Position(1_600), 1).await.is_ok(), "by itself it is sound");
-    let verified = SqliteLogReader::open(&directory.path().join("log.sqlite")).await.unwrap().verify(|_| {}).await;
+    let reader = SqliteLogReader::open(&directory.path().join("log.sqlite")).await.unwrap();
+    let verified = LogReader::Sqlite(reader).verify(|_| {}).await;
     let Err(LogError::Damaged { position: 1_601, stream, what }) = verified else { panic!("{verified:?}") };
     assert!(stream == "s-100" && what.contains("expected to follow checksum"), "{stream}: {what}");
 }

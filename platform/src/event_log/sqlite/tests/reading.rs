@@ -1,14 +1,15 @@
 //! Reading a log beside its writer and without one: nothing is made, nothing is missed.
 
-use super::super::reader::{SqliteLogReader, Verified};
-use super::super::stats::{CategoryStats, TypeStats};
+use super::super::reader::SqliteLogReader;
 use super::*;
 use crate::event_log::Revision;
+use crate::event_log::reader::{LogReader, Verified};
+use crate::event_log::stats::{CategoryStats, TypeStats};
 use std::collections::BTreeMap;
 use tokio::time::timeout;
 
-async fn reader(directory: &TempDir) -> SqliteLogReader {
-    SqliteLogReader::open(&directory.path().join("log.sqlite")).await.unwrap()
+async fn reader(directory: &TempDir) -> LogReader {
+    LogReader::Sqlite(SqliteLogReader::open(&directory.path().join("log.sqlite")).await.unwrap())
 }
 
 fn files(directory: &TempDir) -> BTreeMap<String, Vec<u8>> {
@@ -78,7 +79,8 @@ async fn a_copy_is_the_same_log_until_it_is_renamed() {
     let directory = tempfile::tempdir().unwrap();
     let log = four_events(&directory).await;
     let target = directory.path().join("copy.sqlite");
-    reader(&directory).await.copy(&target).await.unwrap();
+    let LogReader::Sqlite(original) = reader(&directory).await else { panic!("it is a file's") };
+    original.copy(&target).await.unwrap();
     let copy = SqliteLogReader::open(&target).await.unwrap();
     assert_eq!(copy.id(), log.id());
     assert_eq!(copy.read_all(Position(0), 10).await.unwrap(), log.read_all(Position(0), 10).await.unwrap());
