@@ -7,7 +7,7 @@ pub mod memory;
 
 use crate::bus::{Checkpoint, Tally};
 use crate::event_log::{LogError, LogId, Position, Revision};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cmp::Ordering;
