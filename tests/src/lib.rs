@@ -13,6 +13,7 @@ mod crash;
 mod data_directory;
 mod dead_letters;
 mod evolution;
+mod faults;
 mod import;
 mod log_import;
 mod log_tools;
