@@ -45,6 +45,41 @@ async fn a_checkpoint_moves_once_from_where_it_stands() {
 }
 
 #[tokio::test]
+async fn partitions_that_are_written_together_are_taken_each_by_itself() {
+    for place in &places().await {
+        let store = opened(place, log(1), 10, 3).await;
+        let of = async |partition: usize, to| {
+            let name = format!("p{partition}");
+            Change {
+                deletes: vec![vec![json!(name), json!(2)]],
+                ..change(&store, partition, to, &[counter(&name, 1, 1)]).await
+            }
+        };
+        // In any order.
+        let mut all_of = vec![of(2, 3).await, of(0, 3).await, of(1, 3).await];
+        let next = [of(0, 4).await, of(1, 4).await];
+        assert_eq!(live(&store).write_all(&all_of).await.unwrap(), [true; 3]);
+        assert_eq!(live(&store).write_all(&next).await.unwrap(), [false; 2]);
+        reaches(&store, 3).await;
+        all_of = vec![of(0, 5).await, next[1].clone(), of(2, 5).await];
+        all_of[2].parked = vec![Parked { partition: 2, ..parked(5) }];
+        all_of[2].deletes = vec![vec![json!("p2"), json!(1)]];
+        all_of[2].upserts = Vec::new();
+        all_of[0].upserts = vec![json!(counter("p0", 1, 2))];
+        assert_eq!(live(&store).write_all(&all_of).await.unwrap(), [true, false, true]);
+        assert_eq!(all(&store).await, rows_at(3, &[counter("p0", 1, 2), counter("p1", 1, 1)]));
+        let reached: Vec<_> = live(&store).checkpoints().await.unwrap().iter().map(|it| it.position.0).collect();
+        assert_eq!(reached, [5, 3, 5]);
+        assert_eq!(live(&store).set_aside().parked["s"].partition, 2);
+        assert_eq!(
+            live(&store).write_all(&[change(&store, 1, 9, &[]).await, change(&store, 0, 9, &[]).await]).await.unwrap(),
+            [true; 2]
+        );
+        reaches(&store, 5).await;
+    }
+}
+
+#[tokio::test]
 async fn the_position_is_that_of_the_slowest_partition() {
     for place in &places().await {
         let store = opened(place, log(1), 10, 3).await;
