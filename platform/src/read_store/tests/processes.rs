@@ -47,7 +47,7 @@ async fn end_listening(pool: &PgPool) -> usize {
 
 #[tokio::test]
 async fn what_one_writes_the_other_knows() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (writes, reads) = (builder(&database).await, reader(&database, TABLE, SOURCE, SOON).await.unwrap());
     let rows = [counter("a", 1, 7)];
     assert_eq!(reads.last_change("counters", "a"), Position(0));
@@ -74,7 +74,7 @@ async fn what_one_writes_the_other_knows() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_known_before_the_position_passes_it() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (writes, reads) = (builder(&database).await, Arc::new(builder(&database).await));
     const LAST: u64 = 150;
     let watching = tokio::spawn({
@@ -110,7 +110,7 @@ async fn a_change_is_known_before_the_position_passes_it() {
 
 #[tokio::test]
 async fn of_two_that_write_from_the_same_place_one_does() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (one, other) = (builder(&database).await, builder(&database).await);
     for to in 1..=50 {
         let a = change(&one, 0, to, &[counter("a", 1, 1), counter("b", 1, 1)]).await;
@@ -127,7 +127,7 @@ async fn of_two_that_write_from_the_same_place_one_does() {
 
 #[tokio::test]
 async fn what_is_set_aside_is_read_with_the_checkpoints() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (one, other) = (builder(&database).await, builder(&database).await);
     // The other hears of nothing.
     let store = live(&other);
@@ -140,7 +140,7 @@ async fn what_is_set_aside_is_read_with_the_checkpoints() {
 
 #[tokio::test]
 async fn generations_are_known_to_all() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (one, other) = (builder(&database).await, builder(&database).await);
     let (of_one, of_other) = (one.generations("counters"), other.generations("counters"));
     move_all(live(&one).as_ref(), 3, &[counter("a", 1, 1)]).await;
@@ -182,7 +182,7 @@ async fn generations_are_known_to_all() {
 
 #[tokio::test]
 async fn listening_begins_anew_when_it_is_interrupted() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (writes, reads) = (builder(&database).await, builder(&database).await);
     let pool = database.connect(1).await;
     assert_eq!(end_listening(&pool).await, 2);
@@ -199,7 +199,7 @@ async fn listening_begins_anew_when_it_is_interrupted() {
 
 #[tokio::test]
 async fn a_position_of_which_nobody_told_is_found_while_somebody_waits_for_it() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let reads = builder(&database).await;
     let pool = postgres::connect(&database.url, 1).await.unwrap();
     let moved = sqlx::query("UPDATE checkpoints SET position = 9").execute(&pool).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_position_of_which_nobody_told_is_found_while_somebody_waits_for_it() 
 
 #[tokio::test]
 async fn a_reader_may_be_there_before_the_builder() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let (reads, writes) = tokio::join!(reader(&database, TABLE, SOURCE, SOON), async {
         // The reader has looked, and found nothing.
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -222,7 +222,7 @@ async fn a_reader_may_be_there_before_the_builder() {
 
 #[tokio::test]
 async fn a_reader_says_what_it_waited_for() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let misses = async |table: Table, source: Source| {
         let opened = reader(&database, table, source, Duration::from_millis(150)).await;
         opened.err().expect("it cannot be opened").to_string()
@@ -242,7 +242,7 @@ async fn a_reader_says_what_it_waited_for() {
 
 #[tokio::test]
 async fn many_open_at_once_and_the_view_is_made_once() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let database = &database;
     let opened = futures_util::future::join_all((0..6).map(|_| builder(database))).await;
     assert!(opened.iter().all(|store| stages(store) == [(1, Stage::Live)]));
@@ -250,7 +250,7 @@ async fn many_open_at_once_and_the_view_is_made_once() {
 
 #[tokio::test]
 async fn views_that_went_on_while_a_builder_opened_are_left_as_they_are() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let store = builder(&database).await;
     move_all(live(&store).as_ref(), 3, &[counter("a", 1, 1)]).await;
     // It learned of the log before those were written.
@@ -266,7 +266,7 @@ async fn views_that_went_on_while_a_builder_opened_are_left_as_they_are() {
 
 #[tokio::test]
 async fn another_version_does_not_write_into_what_it_does_not_know() {
-    let Some(database) = database().await else { return };
+    let Some(database) = Scratch::new().await else { return };
     let old = builder(&database).await;
     let stale = change(&old, 0, 1, &[counter("a", 1, 1)]).await;
     let store = live(&old);
@@ -288,4 +288,16 @@ async fn no_error_tells_the_password() {
         let said = opened.err().expect("nobody answers").to_string();
         assert!(!said.contains("secret"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn the_character_that_no_text_can_hold_stops_nothing() {
+    let Some(database) = Scratch::new().await else { return };
+    let store = builder(&database).await;
+    let mut writes =
+        change(&store, 0, 3, &[Counter { note: Some("\0 \\u0000".to_owned()), ..counter("a\0", 1, 1) }]).await;
+    writes.parked = vec![Parked { reason: "\0".to_owned(), ..parked(2) }];
+    assert!(live(&store).write(&writes).await.unwrap());
+    let rows = live(&store).load(&[&vec![json!("a\0"), json!(1)]]).await.unwrap();
+    assert_eq!(rows, [json!({ "id": "a\u{FFFD}", "place": 1, "count": 1, "note": "\u{FFFD} \\u0000" })]);
 }
