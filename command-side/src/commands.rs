@@ -133,6 +133,9 @@ pub enum Unavailable {
     /// The process is going down.
     #[error("the server is stopping")]
     Stopping,
+    /// The node that writes the log is not known, or cannot be reached. The command may or may not have taken effect.
+    #[error("the node that writes the event log cannot be reached")]
+    NoWriter,
 }
 
 impl Answer {
@@ -163,7 +166,9 @@ impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         let rule = match unavailable {
             Unavailable::Overloaded => Rule::Overloaded,
-            Unavailable::TimedOut | Unavailable::Log | Unavailable::Stopping => Rule::Unavailable,
+            Unavailable::TimedOut | Unavailable::Log | Unavailable::Stopping | Unavailable::NoWriter => {
+                Rule::Unavailable
+            }
         };
         let detail = format!("{unavailable}; repeat the request with the same idempotency key");
         Problem { retry_after_s: Some(1), ..Problem::new(rule, detail) }

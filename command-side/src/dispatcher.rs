@@ -3,7 +3,7 @@
 mod followers;
 mod snapshots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::aggregates::{Aggregates, Limits, Offer, Step};
 use crate::commands::{Answer, Commands, Lane, Loaded, Request, Unavailable};
@@ -57,7 +57,7 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Starts the loop. After `stop` it takes no more commands, finishes those that it has, and ends;
-    /// a log that can no longer be trusted ends it with that error.
+    /// a log that can no longer be trusted, or that has another writer now, ends it with that error.
     pub fn start(
         log: Arc<dyn EventLog>,
         seam: Seam,
@@ -78,7 +78,7 @@ impl Dispatcher {
         Self::start_on(Streams { log, snapshots: Some(Arc::new(snapshots)) }, seam, settings, stop)
     }
 
-    fn start_on(
+    pub(crate) fn start_on(
         streams: Streams,
         seam: Seam,
         settings: Settings,
@@ -222,7 +222,9 @@ impl Loop {
     fn settle(&mut self, result: Result<Vec<Verdict>, LogError>) -> Result<(), LogError> {
         let (step, outcome) = match result {
             Ok(verdicts) => (self.aggregates.settle(verdicts), Ok(())),
-            Err(fatal @ LogError::Fatal(_)) => (self.aggregates.abandon(&Unavailable::Log), Err(fatal)),
+            Err(last @ (LogError::Fatal(_) | LogError::Deposed)) => {
+                (self.aggregates.abandon(&Unavailable::Log), Err(last))
+            }
             Err(error) => {
                 tracing::error!(%error, "a batch of events failed; its commands are answered as unavailable");
                 (self.aggregates.failed(&Unavailable::Log), Ok(()))

@@ -36,6 +36,14 @@ pub enum LoadError {
         /// Why not.
         source: DecodeError,
     },
+    /// It does not reach as far as somebody says who saw it.
+    #[error("stream {stream} ends before revision {revision}")]
+    Short {
+        /// Which stream.
+        stream: StreamId,
+        /// How far it should reach.
+        revision: u64,
+    },
 }
 
 /// The events of one command, as they go to the log.
@@ -107,6 +115,35 @@ impl Streams {
         }
     }
 
+    /// The aggregate as it was at a revision.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn load_at(&self, stream: &StreamId, revision: Revision) -> Result<Loaded, LoadError> {
+        let mut fold = self.begin(stream, Revision(revision.0.saturating_add(1))).await?;
+        while fold.revision < revision {
+            let events = self.log.read_stream(stream, fold.revision, PAGE).await?;
+            if events.is_empty() {
+                return Err(LoadError::Short { stream: stream.clone(), revision: revision.0 });
+            }
+            for event in events.iter().take_while(|event| event.revision <= revision) {
+                fold = fold.take(event)?;
+            }
+        }
+        Ok(fold.read(Revision(0)).loaded)
+    }
+
+    /// What a fold up to a revision begins with.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn begin_at(&self, stream: &StreamId, revision: Revision) -> Result<Loaded, LoadError> {
+        let fold = self.begin(stream, Revision(revision.0.saturating_add(1))).await?;
+        Ok(fold.read(Revision(0)).loaded)
+    }
+
+    /// The next events after a revision; none at the stream's end.
+    #[cfg(feature = "grpc")]
+    pub(crate) async fn page(&self, stream: &StreamId, after: Revision) -> Result<Vec<Event>, LoadError> {
+        self.log.read_stream(stream, after, PAGE).await?.iter().map(decode).collect()
+    }
+
     /// What the stream's fold begins with: its snapshot, if there is one before this revision that fits, or nothing.
     async fn begin(&self, stream: &StreamId, before: Revision) -> Result<Fold, LoadError> {
         let owner = schemas::stream::parse(stream.as_str());
@@ -127,11 +164,7 @@ struct Fold {
 
 impl Fold {
     fn take(self, recorded: &RecordedEvent) -> Result<Self, LoadError> {
-        let Envelope { event_type, version, .. } = &recorded.envelope;
-        let event = schemas::events::decode(event_type, *version, &recorded.data).map_err(|source| {
-            LoadError::Undecodable { stream: recorded.stream.clone(), revision: recorded.revision.0, source }
-        })?;
-        let state = domain::evolve(self.state, &event);
+        let state = domain::evolve(self.state, &decode(recorded)?);
         Ok(Self { state, revision: recorded.revision, last: recorded.position })
     }
 
@@ -139,4 +172,13 @@ impl Fold {
         let loaded = Loaded { state: Arc::new(self.state), revision: self.revision };
         Read { loaded, last: self.last, begun_at }
     }
+}
+
+fn decode(recorded: &RecordedEvent) -> Result<Event, LoadError> {
+    let Envelope { event_type, version, .. } = &recorded.envelope;
+    schemas::events::decode(event_type, *version, &recorded.data).map_err(|source| LoadError::Undecodable {
+        stream: recorded.stream.clone(),
+        revision: recorded.revision.0,
+        source,
+    })
 }

@@ -167,6 +167,9 @@ pub enum LogError {
     /// An import is refused: nothing of it is in the log.
     #[error("nothing was imported: {0}")]
     Refused(String),
+    /// Another node is the log's writer now: nothing of the batch is in the log.
+    #[error("another node is the log's writer now")]
+    Deposed,
     /// A record is not what was written.
     #[error("the event log is damaged at position {position}, stream {stream}: {what}")]
     Damaged {

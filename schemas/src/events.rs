@@ -2,9 +2,9 @@
 //!
 //! All versions ever written are read; only the newest is written.
 
-mod book;
-mod money;
-mod order;
+pub(crate) mod book;
+pub(crate) mod money;
+pub(crate) mod order;
 pub(crate) mod stock;
 #[cfg(test)]
 pub(crate) mod tests;

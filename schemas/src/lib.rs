@@ -3,6 +3,7 @@
 //! Everything here translates between bytes and the domain's types; nothing here decides.
 
 pub mod api;
+pub mod commands;
 pub mod events;
 pub mod http;
 pub mod problems;

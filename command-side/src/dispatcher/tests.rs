@@ -65,7 +65,7 @@ async fn quiet() {
     }
 }
 
-pub(super) fn name(stream: u128) -> StreamId {
+pub(crate) fn name(stream: u128) -> StreamId {
     StreamId::new(&schemas::stream::stock(BookId::from(Uuid::from_u128(stream)), &Location::main()))
 }
 
@@ -81,7 +81,7 @@ fn request(id: u128, stream: u128, command: stock::Command) -> Request {
     }
 }
 
-pub(super) fn adjust(id: u128, stream: u128, delta: i64) -> Request {
+pub(crate) fn adjust(id: u128, stream: u128, delta: i64) -> Request {
     let command = stock::Command::Adjust { delta: Delta::new(delta).unwrap(), reason: Reason::parse("test").unwrap() };
     request(id, stream, command)
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RegisteredV2 {
+pub(crate) struct RegisteredV2 {
     isbn: String,
     description: DescriptionV2,
     price: Option<MoneyV1>,
@@ -39,7 +39,7 @@ struct RetiredV1 {}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DescriptionV2 {
+pub(crate) struct DescriptionV2 {
     title: String,
     authors: Vec<AuthorV1>,
     language: String,
@@ -52,13 +52,13 @@ struct DescriptionV2 {
 /// Fields may be added to it without another version of the events, such as an id once authors are an aggregate: whoever
 /// reads it passes over those that he does not know.
 #[derive(Serialize, Deserialize)]
-struct AuthorV1 {
-    name: String,
+pub(crate) struct AuthorV1 {
+    pub(crate) name: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SubjectV1 {
+pub(crate) struct SubjectV1 {
     scheme: String,
     version: Option<String>,
     code: String,
@@ -66,7 +66,7 @@ struct SubjectV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum FormatV1 {
+pub(crate) enum FormatV1 {
     Hardback,
     Paperback,
     Ebook,
@@ -106,11 +106,15 @@ fn read<S: DeserializeOwned>(
 }
 
 fn registered(stored: RegisteredV2) -> Result<Event, Invalid> {
-    Ok(Event::Registered(Listing {
+    listing(stored).map(Event::Registered)
+}
+
+pub(crate) fn listing(stored: RegisteredV2) -> Result<Listing, Invalid> {
+    Ok(Listing {
         isbn: Isbn::parse(&stored.isbn)?,
         description: description(stored.description)?,
         price: stored.price.map(MoneyV1::read).transpose()?,
-    }))
+    })
 }
 
 fn revised(stored: RevisedV2) -> Result<Event, Invalid> {
@@ -121,7 +125,7 @@ fn repriced(stored: RepricedV1) -> Result<Event, Invalid> {
     Ok(Event::Repriced(stored.price.map(MoneyV1::read).transpose()?))
 }
 
-fn registered_v2(listing: &Listing) -> RegisteredV2 {
+pub(crate) fn registered_v2(listing: &Listing) -> RegisteredV2 {
     RegisteredV2 {
         isbn: listing.isbn.to_string(),
         description: description_v2(&listing.description),
@@ -142,7 +146,6 @@ fn description_v2(description: &Description) -> DescriptionV2 {
 }
 
 fn description(stored: DescriptionV2) -> Result<Description, Invalid> {
-    let subject = |SubjectV1 { scheme, version, code }| Subject::parse(&scheme, version.as_deref(), &code);
     let authors: Vec<_> = stored.authors.into_iter().map(|author| author.name).collect();
     Ok(Description {
         title: Title::parse(&stored.title)?,
@@ -155,7 +158,11 @@ fn description(stored: DescriptionV2) -> Result<Description, Invalid> {
     })
 }
 
-fn subject_v1(subject: &Subject) -> SubjectV1 {
+pub(crate) fn subject(SubjectV1 { scheme, version, code }: SubjectV1) -> Result<Subject, Invalid> {
+    Subject::parse(&scheme, version.as_deref(), &code)
+}
+
+pub(crate) fn subject_v1(subject: &Subject) -> SubjectV1 {
     SubjectV1 {
         scheme: subject.scheme().to_owned(),
         version: subject.version().map(str::to_owned),
@@ -163,7 +170,7 @@ fn subject_v1(subject: &Subject) -> SubjectV1 {
     }
 }
 
-fn format_v1(format: description::Format) -> FormatV1 {
+pub(crate) fn format_v1(format: description::Format) -> FormatV1 {
     match format {
         description::Format::Hardback => FormatV1::Hardback,
         description::Format::Paperback => FormatV1::Paperback,
@@ -173,7 +180,7 @@ fn format_v1(format: description::Format) -> FormatV1 {
     }
 }
 
-fn format(stored: FormatV1) -> description::Format {
+pub(crate) fn format(stored: FormatV1) -> description::Format {
     match stored {
         FormatV1::Hardback => description::Format::Hardback,
         FormatV1::Paperback => description::Format::Paperback,

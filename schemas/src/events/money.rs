@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct MoneyV1 {
+pub(crate) struct MoneyV1 {
     amount: u64,
     currency: String,
 }
@@ -18,7 +18,7 @@ impl From<&Money> for MoneyV1 {
 }
 
 impl MoneyV1 {
-    pub(super) fn read(self) -> Result<Money, Invalid> {
+    pub(crate) fn read(self) -> Result<Money, Invalid> {
         Money::new(self.amount, Currency::parse(&self.currency)?)
     }
 }

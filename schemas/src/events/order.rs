@@ -27,7 +27,7 @@ struct PlacedV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LineV1 {
+pub(crate) struct LineV1 {
     book_id: Uuid,
     book_revision: u64,
     title: String,
@@ -51,7 +51,7 @@ struct StockRefusedV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ShortageV1 {
+pub(crate) struct ShortageV1 {
     book_id: Uuid,
     available: u64,
 }
@@ -68,7 +68,7 @@ struct PaymentRecordedV1 {
 /// Success comes with what the customer was charged.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum OutcomeV1 {
+pub(crate) enum OutcomeV1 {
     Succeeded(MoneyV1),
     Failed,
 }
@@ -114,7 +114,7 @@ struct CancelledV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum ReasonV1 {
+pub(crate) enum ReasonV1 {
     ChangedMind,
     OrderedByMistake,
     TooSlow,
@@ -132,7 +132,7 @@ struct ReturnedV1 {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReturnedLineV1 {
+pub(crate) struct ReturnedLineV1 {
     book_id: Uuid,
     quantity: u64,
     restock: bool,
@@ -153,19 +153,14 @@ pub(super) fn encode(event: &Event) -> Encoded {
         Happening::Placed(placement) => encoded("OrderPlaced", 1, &placed_v1(placement, status)),
         Happening::StockReserved => encoded("OrderStockReserved", 1, &PlainV1 { status }),
         Happening::StockRefused { shortages } => {
-            let shortage =
-                |shortage: &Shortage| ShortageV1 { book_id: shortage.book.into(), available: shortage.available };
-            let shortages = shortages.iter().map(shortage).collect();
+            let shortages = shortages.iter().map(shortage_v1).collect();
             encoded("OrderStockRefused", 1, &StockRefusedV1 { shortages, status })
         }
         Happening::StockCommitted => encoded("OrderStockCommitted", 1, &PlainV1 { status }),
         Happening::StockReleased => encoded("OrderStockReleased", 1, &PlainV1 { status }),
         Happening::PaymentRecorded { payment, outcome, taken } => {
-            let outcome = match outcome {
-                Outcome::Succeeded(amount) => OutcomeV1::Succeeded(amount.into()),
-                Outcome::Failed => OutcomeV1::Failed,
-            };
-            let stored = PaymentRecordedV1 { payment_id: payment_id(payment), outcome, taken: *taken, status };
+            let (payment_id, outcome) = (payment_id(payment), outcome_v1(*outcome));
+            let stored = PaymentRecordedV1 { payment_id, outcome, taken: *taken, status };
             encoded("OrderPaymentRecorded", 1, &stored)
         }
         Happening::Paid { payment, copies } => {
@@ -184,23 +179,11 @@ pub(super) fn encode(event: &Event) -> Encoded {
             encoded("OrderRefunded", 1, &stored)
         }
         Happening::Cancelled { reason } => {
-            let reason = match reason {
-                order::CancellationReason::ChangedMind => ReasonV1::ChangedMind,
-                order::CancellationReason::OrderedByMistake => ReasonV1::OrderedByMistake,
-                order::CancellationReason::TooSlow => ReasonV1::TooSlow,
-                order::CancellationReason::Other => ReasonV1::Other,
-                order::CancellationReason::NotPaidInTime => ReasonV1::NotPaidInTime,
-            };
-            encoded("OrderCancelled", 1, &CancelledV1 { reason, status })
+            encoded("OrderCancelled", 1, &CancelledV1 { reason: reason_v1(*reason), status })
         }
         Happening::Shipped => encoded("OrderShipped", 1, &PlainV1 { status }),
         Happening::Returned { number, lines } => {
-            let line = |line: &ReturnedLine| ReturnedLineV1 {
-                book_id: line.book.into(),
-                quantity: line.quantity.get(),
-                restock: line.restock,
-            };
-            let lines = lines.iter().map(line).collect();
+            let lines = lines.iter().map(returned_line_v1).collect();
             encoded("OrderReturned", 1, &ReturnedV1 { number: *number, lines, status })
         }
         Happening::Restocked { number, refused } => {
@@ -240,16 +223,9 @@ fn read_plain(data: &[u8], what: Happening) -> Result<Event, Unreadable> {
 }
 
 fn placed_v1(Placement { customer, lines, pay_by }: &Placement, status: Status) -> PlacedV1 {
-    let line = |line: &Line| LineV1 {
-        book_id: line.book.into(),
-        book_revision: line.book_revision,
-        title: line.title.as_str().to_owned(),
-        unit_price: (&line.unit_price).into(),
-        quantity: line.quantity.get(),
-    };
     PlacedV1 {
         customer_id: customer.0,
-        lines: lines.as_slice().iter().map(line).collect(),
+        lines: lines.as_slice().iter().map(line_v1).collect(),
         total: (&lines.total()).into(),
         pay_by: timestamp::text(*pay_by),
         status,
@@ -258,20 +234,7 @@ fn placed_v1(Placement { customer, lines, pay_by }: &Placement, status: Status) 
 
 fn read_placed(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: PlacedV1 = serde_json::from_slice(data)?;
-    let line = |line: LineV1| {
-        Ok(Line {
-            book: line.book_id.into(),
-            book_revision: line.book_revision,
-            title: Title::parse(&line.title)?,
-            unit_price: line.unit_price.read()?,
-            quantity: Quantity::new(line.quantity)?,
-        })
-    };
-    let lines = stored.lines.into_iter().map(line).collect::<Result<_, Invalid>>()?;
-    let lines = Lines::recorded(lines).map_err(|error| match error {
-        NotForSale::Invalid(invalid) => invalid,
-        _ => Invalid::Currency,
-    })?;
+    let lines = read_lines(stored.lines)?;
     if stored.total.read()? != lines.total() {
         return Err(Invalid::Amount.into());
     }
@@ -282,18 +245,13 @@ fn read_placed(data: &[u8]) -> Result<Event, Unreadable> {
 
 fn read_stock_refused(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: StockRefusedV1 = serde_json::from_slice(data)?;
-    let shortage = |shortage: ShortageV1| Shortage { book: shortage.book_id.into(), available: shortage.available };
     let shortages = stored.shortages.into_iter().map(shortage).collect();
     Ok(event(Happening::StockRefused { shortages }, stored.status))
 }
 
 fn read_payment_recorded(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: PaymentRecordedV1 = serde_json::from_slice(data)?;
-    let outcome = match stored.outcome {
-        OutcomeV1::Succeeded(amount) => Outcome::Succeeded(amount.read()?),
-        OutcomeV1::Failed => Outcome::Failed,
-    };
-    let payment = PaymentId::parse(&stored.payment_id)?;
+    let (payment, outcome) = (PaymentId::parse(&stored.payment_id)?, outcome(stored.outcome)?);
     Ok(event(Happening::PaymentRecorded { payment, outcome, taken: stored.taken }, stored.status))
 }
 
@@ -317,22 +275,12 @@ fn read_refunded(data: &[u8]) -> Result<Event, Unreadable> {
 
 fn read_cancelled(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: CancelledV1 = serde_json::from_slice(data)?;
-    let reason = match stored.reason {
-        ReasonV1::ChangedMind => order::CancellationReason::ChangedMind,
-        ReasonV1::OrderedByMistake => order::CancellationReason::OrderedByMistake,
-        ReasonV1::TooSlow => order::CancellationReason::TooSlow,
-        ReasonV1::Other => order::CancellationReason::Other,
-        ReasonV1::NotPaidInTime => order::CancellationReason::NotPaidInTime,
-    };
-    Ok(event(Happening::Cancelled { reason }, stored.status))
+    Ok(event(Happening::Cancelled { reason: reason(stored.reason) }, stored.status))
 }
 
 fn read_returned(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: ReturnedV1 = serde_json::from_slice(data)?;
-    let line = |ReturnedLineV1 { book_id, quantity, restock }| {
-        Ok(ReturnedLine { book: BookId::from(book_id), quantity: Quantity::new(quantity)?, restock })
-    };
-    let lines = stored.lines.into_iter().map(line).collect::<Result<_, Invalid>>()?;
+    let lines = stored.lines.into_iter().map(returned_line).collect::<Result<_, Invalid>>()?;
     Ok(event(Happening::Returned { number: stored.number, lines }, stored.status))
 }
 
@@ -340,4 +288,82 @@ fn read_restocked(data: &[u8]) -> Result<Event, Unreadable> {
     let stored: RestockedV1 = serde_json::from_slice(data)?;
     let refused = stored.refused.into_iter().map(BookId::from).collect();
     Ok(event(Happening::Restocked { number: stored.number, refused }, stored.status))
+}
+
+pub(crate) fn line_v1(line: &Line) -> LineV1 {
+    LineV1 {
+        book_id: line.book.into(),
+        book_revision: line.book_revision,
+        title: line.title.as_str().to_owned(),
+        unit_price: (&line.unit_price).into(),
+        quantity: line.quantity.get(),
+    }
+}
+
+pub(crate) fn read_lines(stored: Vec<LineV1>) -> Result<Lines, Invalid> {
+    let line = |line: LineV1| {
+        Ok(Line {
+            book: line.book_id.into(),
+            book_revision: line.book_revision,
+            title: Title::parse(&line.title)?,
+            unit_price: line.unit_price.read()?,
+            quantity: Quantity::new(line.quantity)?,
+        })
+    };
+    let lines = stored.into_iter().map(line).collect::<Result<_, Invalid>>()?;
+    Lines::recorded(lines).map_err(|error| match error {
+        NotForSale::Invalid(invalid) => invalid,
+        _ => Invalid::Currency,
+    })
+}
+
+pub(crate) fn shortage_v1(shortage: &Shortage) -> ShortageV1 {
+    ShortageV1 { book_id: shortage.book.into(), available: shortage.available }
+}
+
+pub(crate) fn shortage(stored: ShortageV1) -> Shortage {
+    Shortage { book: stored.book_id.into(), available: stored.available }
+}
+
+pub(crate) fn outcome_v1(outcome: Outcome) -> OutcomeV1 {
+    match outcome {
+        Outcome::Succeeded(amount) => OutcomeV1::Succeeded((&amount).into()),
+        Outcome::Failed => OutcomeV1::Failed,
+    }
+}
+
+pub(crate) fn outcome(stored: OutcomeV1) -> Result<Outcome, Invalid> {
+    Ok(match stored {
+        OutcomeV1::Succeeded(amount) => Outcome::Succeeded(amount.read()?),
+        OutcomeV1::Failed => Outcome::Failed,
+    })
+}
+
+pub(crate) fn reason_v1(reason: order::CancellationReason) -> ReasonV1 {
+    match reason {
+        order::CancellationReason::ChangedMind => ReasonV1::ChangedMind,
+        order::CancellationReason::OrderedByMistake => ReasonV1::OrderedByMistake,
+        order::CancellationReason::TooSlow => ReasonV1::TooSlow,
+        order::CancellationReason::Other => ReasonV1::Other,
+        order::CancellationReason::NotPaidInTime => ReasonV1::NotPaidInTime,
+    }
+}
+
+pub(crate) fn reason(stored: ReasonV1) -> order::CancellationReason {
+    match stored {
+        ReasonV1::ChangedMind => order::CancellationReason::ChangedMind,
+        ReasonV1::OrderedByMistake => order::CancellationReason::OrderedByMistake,
+        ReasonV1::TooSlow => order::CancellationReason::TooSlow,
+        ReasonV1::Other => order::CancellationReason::Other,
+        ReasonV1::NotPaidInTime => order::CancellationReason::NotPaidInTime,
+    }
+}
+
+pub(crate) fn returned_line_v1(line: &ReturnedLine) -> ReturnedLineV1 {
+    ReturnedLineV1 { book_id: line.book.into(), quantity: line.quantity.get(), restock: line.restock }
+}
+
+pub(crate) fn returned_line(stored: ReturnedLineV1) -> Result<ReturnedLine, Invalid> {
+    let ReturnedLineV1 { book_id, quantity, restock } = stored;
+    Ok(ReturnedLine { book: BookId::from(book_id), quantity: Quantity::new(quantity)?, restock })
 }

@@ -1,0 +1,1 @@
+//! Two nodes over one log whose writer changes.

@@ -1,0 +1,1 @@
+//! What one node writes the other reads.
