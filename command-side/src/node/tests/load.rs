@@ -12,7 +12,7 @@ const CLIENTS: u128 = 64;
 /// Has the lease go back and forth, now given back, now lost unawares, until all is done; returns how often.
 async fn flip(cluster: &Cluster, acting: &mut JoinSet<()>) -> u32 {
     let mut flips = 0;
-    let mut turn = tokio::time::interval(Duration::from_millis(40));
+    let mut turn = tokio::time::interval(Duration::from_millis(100));
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     cluster.elect(0).await;
     loop {
