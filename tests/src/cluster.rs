@@ -22,6 +22,7 @@ pub struct Cluster {
     environment: Vec<(String, String)>,
     processes: BTreeMap<&'static str, Process>,
     addresses: BTreeMap<&'static str, String>,
+    topic: String,
     pub client: Client,
 }
 
@@ -88,7 +89,7 @@ impl Cluster {
             command(&["token", "--subject", "nobody", "--role", "user", "--data-dir"]).arg(directory.path()).output();
         assert!(made.unwrap().status.success());
         let (processes, addresses) = (BTreeMap::new(), BTreeMap::new());
-        Self { directory, environment, processes, addresses, client }
+        Self { directory, environment, processes, addresses, topic, client }
     }
 
     /// The usual deployment, ready.
@@ -174,6 +175,11 @@ impl Cluster {
         let mut command = command(arguments);
         command.arg("--data-dir").arg(self.data(name)).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
+    }
+
+    /// The topic that its processes share.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// A token.
