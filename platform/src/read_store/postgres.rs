@@ -11,6 +11,7 @@ mod notice;
 mod opening;
 mod statements;
 mod tables;
+mod transaction;
 
 use super::shared::Shared;
 use super::{Access, Table, View, Views};

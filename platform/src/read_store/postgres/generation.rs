@@ -3,6 +3,7 @@
 use super::Database;
 use super::notice::{CHANNEL, Notice};
 use super::statements::{Kind, Statements};
+use super::transaction::Transaction;
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
 use crate::read_store::catalogue::{self, CheckpointRow};
@@ -102,7 +103,7 @@ impl TableGeneration {
         if changes.iter().all(is_only_position) {
             return self.move_checkpoints(&self.database.pool, changes).await;
         }
-        let mut transaction = self.database.pool.begin().await?;
+        let mut transaction = Transaction::begin(&self.database.pool).await?;
         // First: whoever moves a checkpoint holds it, and has the partition's rows for himself until he has committed.
         let moved = self.move_checkpoints(&mut *transaction, changes).await?;
         let taken: Vec<_> = changes.iter().zip(&moved).filter(|(_, moved)| **moved).map(|(change, _)| change).collect();

@@ -301,3 +301,35 @@ async fn the_character_that_no_text_can_hold_stops_nothing() {
     let rows = live(&store).load(&[&vec![json!("a\0"), json!(1)]]).await.unwrap();
     assert_eq!(rows, [json!({ "id": "a\u{FFFD}", "place": 1, "count": 1, "note": "\u{FFFD} \\u0000" })]);
 }
+
+#[tokio::test]
+async fn a_write_that_is_broken_off_anywhere_leaves_nothing_open() {
+    let Some(database) = Scratch::new().await else { return };
+    let store = builder(&database).await;
+    for steps in 0..60 {
+        let from = live(&store).checkpoints().await.unwrap().remove(0).position.0;
+        let writes = change(&store, 0, from + 1, &[counter("a", 1, 1)]).await;
+        let live = live(&store);
+        let mut writing = live.write(&writes);
+        // It is dropped after so many answers, whatever it is doing then.
+        for _ in 0..steps {
+            tokio::select! {
+                biased;
+                written = &mut writing => {
+                    written.unwrap();
+                    break;
+                }
+                () = tokio::time::sleep(Duration::from_micros(100)) => {}
+            }
+        }
+        drop(writing);
+        let next = change(&store, 1, 1_000 + steps, &[]).await;
+        assert!(live.write(&next).await.unwrap());
+        // By another connection than those of the store.
+        let pool = database.connect(1).await;
+        let committed: i64 =
+            sqlx::query_scalar("SELECT position FROM checkpoints WHERE partition = 1").fetch_one(&pool).await.unwrap();
+        assert_eq!(committed.cast_unsigned(), 1_000 + steps, "what is written next is committed");
+        pool.close().await;
+    }
+}
