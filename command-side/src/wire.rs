@@ -26,7 +26,7 @@ pub(crate) enum WireError {
     Decode(#[from] DecodeError),
 }
 
-pub(crate) fn send_request(epoch: Epoch, request: Request) -> v1::SendRequest {
+pub(crate) fn send_request(epoch: Epoch, sender: Uuid, session: u64, request: Request) -> v1::SendRequest {
     let lane = lane_number(request.lane);
     v1::SendRequest {
         epoch: epoch.0,
@@ -37,7 +37,13 @@ pub(crate) fn send_request(epoch: Epoch, request: Request) -> v1::SendRequest {
         lane,
         command: schemas::commands::encode(&request.command),
         traceparent: request.traceparent,
+        sender: sender.as_bytes().to_vec(),
+        session,
     }
+}
+
+pub(crate) fn read_sender(message: &v1::SendRequest) -> Result<Uuid, WireError> {
+    Uuid::from_slice(&message.sender).map_err(|_| WireError::Field("sender"))
 }
 
 pub(crate) fn read_request(message: v1::SendRequest) -> Result<Request, WireError> {
