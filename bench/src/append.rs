@@ -77,7 +77,7 @@ async fn measure_log(directory: &Path, duration: Duration, writers: usize) -> an
 }
 
 /// How many operations per second so many writers complete, each waiting for its own.
-async fn rate<W, O>(writers: usize, duration: Duration, writer: impl Fn(usize) -> W) -> anyhow::Result<f64>
+pub(crate) async fn rate<W, O>(writers: usize, duration: Duration, writer: impl Fn(usize) -> W) -> anyhow::Result<f64>
 where
     W: Fn() -> O + Send + 'static,
     O: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -103,7 +103,7 @@ where
 }
 
 /// A delivery of one copy, to a book of the writer's own.
-fn request(writer: usize, seam: &Seam) -> Request {
+pub(crate) fn request(writer: usize, seam: &Seam) -> Request {
     let book = BookId::from(Uuid::from_u128(writer as u128));
     let delta = Delta::new(1).expect("one is a delta");
     let reason = Reason::parse("delivery of the morning").expect("the reason is short");

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod append;
+mod append_postgres;
 mod cold_load;
 mod deployment;
 mod file_log;
@@ -34,6 +35,12 @@ struct Cli {
 enum What {
     /// Durable appends: commands of one event each through dispatcher and SQLite log, beside group commit to a plain file.
     Append {
+        /// Writers at once; each waits for its answer before it writes again.
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+    },
+    /// Durable appends to the Postgres that `DATABASE_URL` names: through the dispatcher, beside one event per transaction.
+    AppendPostgres {
         /// Writers at once; each waits for its answer before it writes again.
         #[arg(long, default_value_t = 64)]
         writers: usize,
@@ -94,6 +101,7 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     match what {
         What::Append { writers } => append::run(&directory, rounds, seconds, writers).await,
+        What::AppendPostgres { writers } => append_postgres::run(rounds, seconds, writers).await,
         What::ColdLoad { events, writers } => cold_load::run(&directory, rounds, events, writers).await,
         What::Retail { stock_percent, clients, invoices, url } => {
             let own = std::env::current_exe()?;

@@ -16,6 +16,7 @@ pub mod postgres;
 pub mod reader;
 pub mod seal;
 pub mod sqlite;
+pub mod stats;
 
 /// The name of one aggregate's events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

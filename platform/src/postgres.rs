@@ -18,7 +18,7 @@ const LOG_LOCK: i64 = i64::from_be_bytes(*b"CLogCLog");
 pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
     let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(CONNECT_WITHIN);
-    pool.connect_with(options.application_name("colophon")).await
+    pool.connect_with(options.application_name("colophon").options([("client_min_messages", "warning")])).await
 }
 
 /// Takes the log's lock: statements of their own within a transaction. What the next statement reads is what whoever had

@@ -15,12 +15,6 @@ use uuid::Uuid;
 #[error("the vault does not answer: {0}")]
 pub struct VaultError(pub String);
 
-impl From<sqlx::Error> for VaultError {
-    fn from(error: sqlx::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// Keeps the ids of customers, each of a subject that an issuer vouches for.
 pub trait Vault: Send + Sync {
     /// The customer's id, if there is one yet.

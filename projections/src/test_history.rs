@@ -20,7 +20,7 @@ use platform::event_log::{
     Append, BodyHash, CommandId, Decision, Envelope, EventId, EventLog, LogId, NewEvent, Position, RecordedEvent,
     Revision, StreamId,
 };
-use platform::read_store::ReadStore;
+use platform::read_store::{Access, ReadStore, Table};
 use platform::seam::Timestamp;
 use platform::search_index::SearchIndexes;
 use platform::view_store::{self, Generations, Key, SetAside, Source, Stage, ViewStore, compare_keys};
@@ -238,9 +238,27 @@ pub struct Stores {
 
 impl Stores {
     pub async fn open(directory: &Path, history: &History) -> Self {
-        let source = Source { log: history.log.id(), head: Position(1_000_000), partitions: 1 };
-        let tables = [table::<Books>(), table::<Stock>(), table::<StockLedger>()];
-        let tables = Arc::new(ReadStore::open(&directory.join("views"), &tables, source).await.unwrap());
+        let tables = ReadStore::open(&directory.join("views"), &Self::tables(), Self::source(history)).await;
+        Self::of(tables.unwrap(), directory, history)
+    }
+
+    /// With the tables in a database, which other processes have too.
+    pub async fn open_postgres(directory: &Path, url: &str, history: &History) -> Self {
+        let access = Access::Builder(history.log.as_ref());
+        let tables = ReadStore::open_postgres(url, &Self::tables(), Self::source(history), access).await;
+        Self::of(tables.unwrap(), directory, history)
+    }
+
+    fn tables() -> [Table; 3] {
+        [table::<Books>(), table::<Stock>(), table::<StockLedger>()]
+    }
+
+    fn source(history: &History) -> Source {
+        Source { log: history.log.id(), head: Position(1_000_000), partitions: 1 }
+    }
+
+    fn of(tables: ReadStore, directory: &Path, history: &History) -> Self {
+        let (tables, source) = (Arc::new(tables), Self::source(history));
         let indexes = Arc::new(SearchIndexes::open(&directory.join("search"), &search::LAYOUT, source).unwrap());
         let stop = CancellationToken::new();
         let keeping = tokio::spawn(Arc::clone(&indexes).keep(stop.clone()));

@@ -3,11 +3,12 @@
 pub mod manifest;
 pub mod options;
 pub mod restore;
+mod shared;
 
 use crate::cli::{Global, say};
 use crate::log::output::pairs;
 use crate::log::verify;
-use crate::settings::Settings;
+use crate::settings::{Hidden, Settings};
 use crate::stores::needs_vault;
 use anyhow::{Context, bail};
 use manifest::Manifest;
@@ -35,7 +36,10 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
     if source.log().exists() {
         DataDirectory::check(source.path())?;
     }
-    let log = SqliteLogReader::open(&source.log()).await?;
+    let log = match &settings.postgres.url {
+        Some(Hidden(_)) => None,
+        None => Some(SqliteLogReader::open(&source.log()).await?),
+    };
     let parent = free(&target, &source)?;
     let cannot = || format!("the backup cannot be written in {}", parent.display());
     // Beside its place, and gone if it is not put there.
@@ -45,7 +49,11 @@ pub async fn run(global: &Global, options: BackupOptions) -> anyhow::Result<()> 
         .tempdir_in(&parent)
         .with_context(cannot)?;
     let copy = Layout::of(staging.path());
-    let mut names = copy_stores(&log, &source, &copy).await?;
+    let mut names = match (&log, &settings.postgres.url) {
+        (_, Some(Hidden(url))) => shared::copy_stores(url, &copy).await?,
+        (Some(log), None) => copy_stores(log, &source, &copy).await?,
+        (None, None) => bail!("there is no event log to back up"),
+    };
     names.extend(copy_keys(&settings, &source, &copy)?);
     names.extend(copy_configuration(global, &copy)?);
     let manifest = verified(&copy, names).await.context("the copy is not as it should be, and was removed")?;

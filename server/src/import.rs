@@ -99,6 +99,10 @@ async fn import(
         return try_out(settings, task, file, bar, report).await;
     }
     match DataDirectory::open(&directory) {
+        Ok(_) if settings.postgres.url.is_some() => bail!(
+            "no node runs on {}: name the data directory of one with the role `command`, which takes the file in",
+            directory.display()
+        ),
         Ok(directory) => {
             let seam = Seam::system();
             let command = CommandRole::start(settings, &directory, &seam).await?;

@@ -109,12 +109,12 @@ impl Sandbox {
         // The order's first event has the order's id.
         let position = Position(order.placed_at.cast_unsigned());
         let effect = Effect { event: EventId(id), position, name: "sandbox_payment" };
-        match ledger.claim(&effect).await? {
-            Claim::Granted | Claim::Begun => {}
-            Claim::Settled | Claim::NotToBeTried => return Ok(()),
+        match ledger.claim(effect, self.seam.clock.now()).await? {
+            Claim::Granted | Claim::Claimed { .. } => {}
+            Claim::Done | Claim::NotToBeTried => return Ok(()),
         }
         self.pay(id, Outcome::Succeeded).await?;
-        Ok(ledger.settle(&effect, None).await?)
+        Ok(ledger.done(effect).await?)
     }
 }
 
@@ -126,6 +126,10 @@ pub async fn run(global: &Global, command: SandboxCommand) -> anyhow::Result<()>
     let outcome = if fail { Outcome::Failed } else { Outcome::Succeeded };
     let directory = settings.data_directory();
     match DataDirectory::open(&directory) {
+        Ok(_) if settings.postgres.url.is_some() => bail!(
+            "no node runs on {}: name the data directory of one with the role `command`, which takes the callback in",
+            directory.display()
+        ),
         Ok(directory) => {
             let metrics = telemetry::install_metrics()?;
             let roles =

@@ -58,7 +58,6 @@ impl Views {
 
     /// Opens the views that several processes share in a database, and an index of this process's own in a data directory,
     /// where one is named.
-    #[cfg(feature = "distributed")]
     pub async fn open_shared(
         url: &str,
         index_in: Option<&Layout>,

@@ -1,13 +1,17 @@
 //! Does a task for views where the data directory is: in this process, or in the server that has it.
 
 use crate::admin::client;
-use crate::settings::Settings;
+use crate::settings::{Hidden, Settings};
 use crate::stores;
 use crate::tools::{Task, Told, Workshop};
 use crate::views::Views;
 use anyhow::bail;
 use platform::data_directory::{DataDirectory, DataDirectoryError, Layout};
+use platform::event_log::EventLog;
+use platform::event_log::postgres::PostgresLog;
+use platform::read_store::Access;
 use platform::seam::Seam;
+use platform::view_store::Source;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,6 +25,9 @@ pub async fn perform(
 ) -> anyhow::Result<()> {
     let path = settings.data_directory();
     let layout = Layout::of(&path);
+    if let Some(Hidden(url)) = &settings.postgres.url {
+        return perform_shared(settings, url, task, take).await;
+    }
     if !layout.log().exists() {
         bail!("there is no event log in {}: name another directory with --data-dir", path.display());
     }
@@ -42,6 +49,32 @@ pub async fn perform(
         Err(DataDirectoryError::InUse { .. }) => follow(client::work(&layout.admin_socket(), &task).await?, take).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// Has it done by the node that has the data directory; else here, on the views that all nodes share.
+async fn perform_shared(
+    settings: &Settings,
+    url: &str,
+    task: Task,
+    take: impl FnMut(Told) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let path = settings.data_directory();
+    let directory = match DataDirectory::open(&path) {
+        Err(DataDirectoryError::InUse { .. }) => {
+            return follow(client::work(&Layout::of(&path).admin_socket(), &task).await?, take).await;
+        }
+        directory => directory?,
+    };
+    let seam = Seam::system();
+    let log: Arc<dyn EventLog> = Arc::new(PostgresLog::open(url, &seam).await?);
+    let source = Source { log: log.id(), head: log.head().await?, partitions: settings.kafka.partitions.get() };
+    let views = Views::open_shared(url, None, source, Access::Builder(log.as_ref())).await?;
+    let workshop = Workshop::new(Arc::clone(&log), views, seam, None);
+    let done = follow(workshop.start(task), take).await;
+    workshop.close().await;
+    log.close().await;
+    drop(directory);
+    done
 }
 
 async fn follow(

@@ -6,7 +6,6 @@ use crate::colophon::{Answer, answer, command, sent_until, signal};
 use platform::postgres::scratch::Scratch;
 use platform::seam::Seam;
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -22,6 +21,8 @@ pub struct Cluster {
     pub directory: TempDir,
     environment: Vec<(String, String)>,
     processes: BTreeMap<&'static str, Process>,
+    addresses: BTreeMap<&'static str, String>,
+    topic: String,
     pub client: Client,
 }
 
@@ -32,13 +33,14 @@ struct Process {
     address: String,
 }
 
-/// A deployment with two nodes that take writes and answer reads, and one process of each other role.
+/// A deployment with two nodes that take writes and answer reads, and one process of each other role. Whoever builds views
+/// comes before those who read them.
 pub const USUAL: [(&str, &[&str]); 5] = [
-    ("node-1", &["command", "query"]),
-    ("node-2", &["command", "query"]),
-    ("relay", &["relay"]),
     ("projector", &["projector"]),
     ("reactor", &["reactor"]),
+    ("relay", &["relay"]),
+    ("node-1", &["command", "query"]),
+    ("node-2", &["command", "query"]),
 ];
 
 /// What a deployment lives on.
@@ -86,7 +88,8 @@ impl Cluster {
         let made =
             command(&["token", "--subject", "nobody", "--role", "user", "--data-dir"]).arg(directory.path()).output();
         assert!(made.unwrap().status.success());
-        Self { directory, environment, processes: BTreeMap::new(), client }
+        let (processes, addresses) = (BTreeMap::new(), BTreeMap::new());
+        Self { directory, environment, processes, addresses, topic, client }
     }
 
     /// The usual deployment, ready.
@@ -101,7 +104,9 @@ impl Cluster {
     /// Starts a process and waits until it is ready.
     pub fn begin(&mut self, name: &'static str, roles: &'static [&'static str]) {
         let mut command = command(&["run"]);
-        command.args(roles).args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(self.data(name));
+        // Whoever knows its address finds it there again.
+        let listen = self.addresses.get(name).map_or("127.0.0.1:0", String::as_str);
+        command.args(roles).args(["--listen", listen, "--data-dir"]).arg(self.data(name));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options().create(true).append(true).open(self.log_path(name)).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -109,6 +114,7 @@ impl Cluster {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
         let address = address.unwrap_or_else(|| panic!("{name} did not get ready: {line:?}\n{}", self.log(name)));
+        self.addresses.insert(name, address.to_owned());
         self.processes.insert(name, Process { roles, child, address: address.to_owned() });
     }
 
@@ -146,11 +152,6 @@ impl Cluster {
         signal(&self.processes[name].child, name_of_signal);
     }
 
-    /// The processes there are.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.processes.keys().copied().collect()
-    }
-
     fn data(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -174,6 +175,11 @@ impl Cluster {
         let mut command = command(arguments);
         command.arg("--data-dir").arg(self.data(name)).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
+    }
+
+    /// The topic that its processes share.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// A token.
@@ -218,11 +224,6 @@ impl Cluster {
             assert!(begun.elapsed() < PATIENCE, "no node is the log's writer");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    /// How far a process is, as soon as it is ready.
-    pub async fn ready(&self, name: &str) -> Value {
-        sent_until(self.request(name, Method::GET, "/readyz"), |ready| ready.status == 200).await.json()
     }
 }
 

@@ -2,10 +2,11 @@
 //! answered.
 
 use super::intake::Intake;
+use super::stats::Stats;
 use super::{Append, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
 use crate::postgres::lease::Epoch;
 use crate::postgres::lock_log;
-use crate::seam::Seam;
+use crate::seam::{Seam, Timestamp};
 use futures_util::future::{BoxFuture, FutureExt};
 use rows::unavailable;
 use session::Server;
@@ -105,6 +106,23 @@ impl PostgresLog {
     /// A handle that appends without a lease, for whoever knows that no other process decides what is written.
     pub fn writing_alone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), right: Right::Alone }
+    }
+
+    /// The position of the first event that was decided at `time` or later, if there is one. Reads the whole log.
+    pub async fn first_since(&self, time: Timestamp) -> Result<Option<Position>, LogError> {
+        let first = async |connection: &mut PgConnection| {
+            sqlx::query_scalar("SELECT min(position) FROM events WHERE recorded_at >= $1")
+                .bind(time.0)
+                .fetch_one(connection)
+                .await
+        };
+        let position: Option<i64> = read(&self.shared.readers, first).await?;
+        Ok(position.map(|position| Position(position.cast_unsigned())))
+    }
+
+    /// What the log holds, counted by Postgres as of one moment: its records are not verified. It reads all of it.
+    pub async fn stats(&self) -> Result<Stats, LogError> {
+        stats::read(&self.shared.server).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::postgres::PostgresLog;
 use super::seal::Chain;
 use super::sqlite::reader::SqliteLogReader;
-use super::sqlite::stats::Stats;
+use super::stats::Stats;
 use super::{EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId};
 use crate::seam::Timestamp;
 

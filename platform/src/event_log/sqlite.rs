@@ -20,7 +20,7 @@ use writer::Writer;
 mod import;
 pub mod reader;
 mod rows;
-pub mod stats;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -11,6 +11,7 @@ mod notice;
 mod opening;
 mod statements;
 mod tables;
+mod transaction;
 
 use super::shared::Shared;
 use super::{Access, Table, View, Views};
@@ -58,7 +59,7 @@ pub(super) async fn open(
 ) -> Result<Views, StoreError> {
     // Rows can be built again: a crash of the server may take the last transactions, but whole.
     let options = url.parse::<PgConnectOptions>()?.application_name("colophon views");
-    let options = options.options([("synchronous_commit", "off")]);
+    let options = options.options([("synchronous_commit", "off"), ("client_min_messages", "warning")]);
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT_WITHIN)

@@ -46,16 +46,8 @@ enum Place {
 /// A file, and a database where there is a server.
 async fn places() -> Vec<Place> {
     let mut places = vec![Place::File(tempfile::tempdir().unwrap())];
-    places.extend(database().await.map(Place::Database));
+    places.extend(Scratch::new().await.map(Place::Database));
     places
-}
-
-async fn database() -> Option<Scratch> {
-    let scratch = Scratch::new().await;
-    if scratch.is_none() {
-        println!("skipped: no DATABASE_URL");
-    }
-    scratch
 }
 
 /// A log of which nothing is known but where it ends.
@@ -67,23 +59,23 @@ impl EventLog for Head {
     }
 
     fn append(&self, _: Vec<Append>) -> BoxFuture<'_, Result<Vec<Verdict>, LogError>> {
-        unimplemented!("nothing is appended")
+        std::future::ready(Ok(Vec::new())).boxed()
     }
 
     fn read_stream(&self, _: &StreamId, _: Revision, _: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
-        unimplemented!("no stream is read")
+        std::future::ready(Ok(Vec::new())).boxed()
     }
 
     fn read_all(&self, _: Position, _: usize) -> BoxFuture<'_, Result<Vec<RecordedEvent>, LogError>> {
-        unimplemented!("nothing is read")
+        std::future::ready(Ok(Vec::new())).boxed()
     }
 
     fn wait_past(&self, _: Position) -> BoxFuture<'_, Result<Position, LogError>> {
-        unimplemented!("nobody waits")
+        std::future::pending().boxed()
     }
 
     fn import(&self, _: Position, _: mpsc::Receiver<Vec<RecordedEvent>>) -> BoxFuture<'_, Result<(), LogError>> {
-        unimplemented!("nothing is imported")
+        std::future::ready(Ok(())).boxed()
     }
 
     fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {

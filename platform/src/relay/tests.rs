@@ -4,10 +4,12 @@ use crate::bus::kafka::reference::{Reference, WITHIN, log, write};
 use crate::bus::kafka::scratch::settings;
 use crate::event_log::fault::FaultyLog;
 use crate::event_log::memory::MemoryLog;
-use crate::postgres::lease::Epoch;
+use crate::postgres::lease::{Epoch, Standing, while_ours};
 use crate::postgres::scratch::Scratch;
+use futures_util::future::FutureExt;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A topic, a database, a log, and a feed whose deliveries a reference takes.
 struct Rig {
@@ -139,10 +141,10 @@ async fn it_sends_while_the_lease_is_ours() {
     let standing = watch::Sender::new(theirs.clone());
     let log = Arc::clone(&rig.log) as Arc<dyn EventLog>;
     let progress = rig.progress().await;
-    let leased =
-        while_ours(standing.subscribe(), rig.stop.clone(), |tenure| {
-            run(Arc::clone(&log), rig.settings.clone(), Arc::clone(&progress), tenure).boxed()
-        });
+    let (settings, stored) = (rig.settings.clone(), Arc::clone(&progress));
+    let leased = while_ours(standing.subscribe(), rig.stop.clone(), move |tenure| {
+        run(Arc::clone(&log), settings.clone(), Arc::clone(&stored), tenure).boxed()
+    });
     let leased = tokio::spawn(leased);
     write(&rig.log, 0..10, 1).await;
     standing.send_replace(ours(60));
@@ -152,13 +154,15 @@ async fn it_sends_while_the_lease_is_ours() {
     write(&rig.log, 0..10, 1).await;
     rig.reference.is_the_log().await;
     standing.send_replace(theirs);
-    standing.send_replace(ours(1));
+    standing.send_replace(ours(60));
     write(&rig.log, 0..10, 1).await;
     rig.reference.is_the_log().await;
     // It ends without anybody saying so, and then whoever kept it is gone: only a relay that has ended lets this end.
+    standing.send_replace(ours(1));
     drop(standing);
     timeout(WITHIN, leased).await.expect("a lease that has ended is not ours").unwrap();
-    rig.ends_complete().await;
+    rig.stop.cancel();
+    timeout(WITHIN, rig.feed.ended()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,58 +1,70 @@
-//! The vault in Postgres, for all nodes together; its commits are on the disk before they are answered.
+//! The vault in Postgres, which all nodes share; its commits are durable before they are answered.
 
-use super::effects::{Claim, Effect, EffectLedger};
 use super::{Vault, VaultError};
-use crate::event_log::{LogId, Position};
+use crate::event_log::LogId;
 use crate::identity::Principal;
-use crate::postgres::{connect, lock_log};
+use crate::postgres::lock_log;
 use futures_util::future::{BoxFuture, FutureExt};
-use sqlx::PgPool;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use std::time::Duration;
+use thiserror::Error;
 use uuid::Uuid;
+
+mod effects;
 
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
 
-const CREATE: &str = "
-    CREATE TABLE IF NOT EXISTS vault (log uuid NOT NULL, effects_from bigint NOT NULL DEFAULT 0);
+/// How long a caller waits for a free connection, or a new one.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+const CREATE: &str = r#"
+    CREATE TABLE IF NOT EXISTS vault (log uuid NOT NULL);
     CREATE TABLE IF NOT EXISTS customers (
-        issuer text NOT NULL, subject text NOT NULL, id uuid NOT NULL UNIQUE, PRIMARY KEY (issuer, subject));
+        issuer text COLLATE "C" NOT NULL, subject text COLLATE "C" NOT NULL, id uuid NOT NULL UNIQUE,
+        PRIMARY KEY (issuer, subject));
     CREATE TABLE IF NOT EXISTS effects (
-        event uuid NOT NULL, effect text NOT NULL, state text NOT NULL, reason text, PRIMARY KEY (event, effect))";
+        event uuid NOT NULL, effect text COLLATE "C" NOT NULL, stage text NOT NULL, since bigint NOT NULL, failure text,
+        PRIMARY KEY (event, effect));
+    CREATE TABLE IF NOT EXISTS effects_untried (up_to bigint NOT NULL)"#;
+
+/// Why a vault could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Its customers are those of another log.
+    #[error("the vault in Postgres belongs to another event log: put back the one that belongs to this log")]
+    OfAnotherLog,
+    /// Postgres could not.
+    #[error("the vault in Postgres cannot be opened: {0}")]
+    Postgres(#[from] sqlx::Error),
+}
 
 /// The vault.
-#[derive(Clone)]
 pub struct PostgresVault(PgPool);
 
 impl PostgresVault {
     /// Opens the vault of a log in a database, or makes a new one there.
-    pub async fn open(url: &str, log: LogId) -> Result<Self, VaultError> {
-        let pool = connect(url, CONNECTIONS).await?;
-        let mut transaction = pool.begin().await?;
-        lock_log(&mut transaction).await?;
-        sqlx::raw_sql(CREATE).execute(&mut *transaction).await?;
-        sqlx::query("INSERT INTO vault (log) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM vault)")
-            .bind(log.0)
-            .execute(&mut *transaction)
-            .await?;
-        let of: Uuid = sqlx::query_scalar("SELECT log FROM vault").fetch_one(&mut *transaction).await?;
-        transaction.commit().await?;
-        if of != log.0 {
-            return Err(VaultError(
-                "it belongs to another event log: put back the one that belongs to this log".to_owned(),
-            ));
-        }
-        Ok(Self(pool))
+    pub async fn open(url: &str, log: LogId) -> Result<Self, OpenError> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = options
+            .application_name("colophon vault")
+            .options([("synchronous_commit", "on"), ("client_min_messages", "warning")]);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(CONNECT_WITHIN);
+        let pool = pool.connect_with(options).await?;
+        let of = open(&mut *pool.acquire().await?, log).await?;
+        if of == log.0 { Ok(Self(pool)) } else { Err(OpenError::OfAnotherLog) }
     }
 
-    async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, VaultError> {
-        let found = sqlx::query_scalar("SELECT id FROM customers WHERE issuer = $1 AND subject = $2")
+    async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
+        sqlx::query_scalar("SELECT id FROM customers WHERE issuer = $1 AND subject = $2")
             .bind(&principal.issuer)
             .bind(&principal.subject)
-            .fetch_optional(&self.0);
-        Ok(found.await?)
+            .fetch_optional(&self.0)
+            .await
     }
 
-    async fn look_up_or_add(&self, principal: &Principal, new: Uuid) -> Result<Uuid, VaultError> {
+    async fn look_up_or_add(&self, principal: &Principal, new: Uuid) -> Result<Uuid, sqlx::Error> {
         loop {
             if let Some(id) = self.look_up(principal).await? {
                 return Ok(id);
@@ -67,65 +79,38 @@ impl PostgresVault {
     }
 }
 
-impl Vault for PostgresVault {
-    fn find<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Option<Uuid>, VaultError>> {
-        self.look_up(principal).boxed()
-    }
+/// Which log the vault is of: this one, if it is new. Under the log's lock, for several processes may open it at once.
+async fn open(connection: &mut PgConnection, log: LogId) -> Result<Uuid, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    lock_log(&mut transaction).await?;
+    sqlx::raw_sql(CREATE).execute(&mut *transaction).await?;
+    sqlx::query("INSERT INTO vault (log) SELECT $1 WHERE NOT EXISTS (SELECT FROM vault)")
+        .bind(log.0)
+        .execute(&mut *transaction)
+        .await?;
+    let of = sqlx::query_scalar("SELECT log FROM vault").fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(of)
+}
 
-    fn find_or_add<'a>(&'a self, principal: &'a Principal, new: Uuid) -> BoxFuture<'a, Result<Uuid, VaultError>> {
-        self.look_up_or_add(principal, new).boxed()
+impl PostgresVault {
+    /// All customers.
+    pub async fn customers(&self) -> Result<Vec<(Principal, Uuid)>, VaultError> {
+        let all = sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject");
+        let rows: Vec<(String, String, Uuid)> =
+            all.fetch_all(&self.0).await.map_err(|error| VaultError(error.to_string()))?;
+        let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
+        Ok(rows.into_iter().map(customer).collect())
     }
 }
 
-impl EffectLedger for PostgresVault {
-    fn claim<'a>(&'a self, effect: &'a Effect) -> BoxFuture<'a, Result<Claim, VaultError>> {
-        async move {
-            let mut transaction = self.0.begin().await?;
-            let from: i64 = sqlx::query_scalar("SELECT effects_from FROM vault").fetch_one(&mut *transaction).await?;
-            if effect.position.0 <= from.cast_unsigned() {
-                return Ok(Claim::NotToBeTried);
-            }
-            let claimed = sqlx::query(
-                "INSERT INTO effects (event, effect, state) VALUES ($1, $2, 'claimed') ON CONFLICT DO NOTHING",
-            )
-            .bind(effect.event.0)
-            .bind(effect.name)
-            .execute(&mut *transaction)
-            .await?;
-            let state: String = sqlx::query_scalar("SELECT state FROM effects WHERE event = $1 AND effect = $2")
-                .bind(effect.event.0)
-                .bind(effect.name)
-                .fetch_one(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            Ok(Claim::of(claimed.rows_affected() == 1, &state))
-        }
-        .boxed()
+impl Vault for PostgresVault {
+    fn find<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Option<Uuid>, VaultError>> {
+        async move { self.look_up(principal).await.map_err(|error| VaultError(error.to_string())) }.boxed()
     }
 
-    fn settle<'a>(&'a self, effect: &'a Effect, failure: Option<&'a str>) -> BoxFuture<'a, Result<(), VaultError>> {
-        async move {
-            sqlx::query("UPDATE effects SET state = $3, reason = $4 WHERE event = $1 AND effect = $2")
-                .bind(effect.event.0)
-                .bind(effect.name)
-                .bind(if failure.is_some() { "failed" } else { "done" })
-                .bind(failure)
-                .execute(&self.0)
-                .await?;
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn begin_after(&self, position: Position) -> BoxFuture<'_, Result<(), VaultError>> {
-        async move {
-            sqlx::query("UPDATE vault SET effects_from = greatest(effects_from, $1)")
-                .bind(position.0.cast_signed())
-                .execute(&self.0)
-                .await?;
-            Ok(())
-        }
-        .boxed()
+    fn find_or_add<'a>(&'a self, principal: &'a Principal, new: Uuid) -> BoxFuture<'a, Result<Uuid, VaultError>> {
+        async move { self.look_up_or_add(principal, new).await.map_err(|error| VaultError(error.to_string())) }.boxed()
     }
 }
 
@@ -134,17 +119,18 @@ mod tests {
     use super::*;
     use crate::postgres::scratch::Scratch;
     use crate::vault::{conformance, effects};
+    use futures_util::future::join_all;
 
     #[tokio::test]
     async fn conforms_and_remembers() {
         let Some(scratch) = Scratch::new().await else { return };
         let log = LogId(Uuid::from_u128(7));
-        let vault = PostgresVault::open(&scratch.url, log).await.unwrap();
-        conformance::run(&vault).await;
-        effects::conformance::run(&vault).await;
-        let again = PostgresVault::open(&scratch.url, log).await.unwrap();
         let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
-        assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
-        assert!(PostgresVault::open(&scratch.url, LogId(Uuid::from_u128(8))).await.is_err());
+        let opened = join_all((0..5).map(|_| PostgresVault::open(&scratch.url, log))).await;
+        conformance::run(opened[0].as_ref().unwrap()).await;
+        effects::conformance::run(opened[1].as_ref().unwrap()).await;
+        assert_eq!(opened[2].as_ref().unwrap().find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
+        let other = PostgresVault::open(&scratch.url, LogId(Uuid::from_u128(8))).await;
+        assert!(matches!(other, Err(OpenError::OfAnotherLog)));
     }
 }

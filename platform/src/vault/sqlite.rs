@@ -1,8 +1,7 @@
 //! The vault in a SQLite file, whose commits are on the disk before they are answered.
 
-use super::effects::{Claim, Effect, EffectLedger};
 use super::{Vault, VaultError};
-use crate::event_log::{LogId, Position};
+use crate::event_log::LogId;
 use crate::identity::Principal;
 use crate::sqlite_file::ReadOnlyFile;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -14,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
+
+mod effects;
 
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
@@ -27,9 +28,9 @@ const CREATE: &str = "
         issuer TEXT NOT NULL, subject TEXT NOT NULL, id BLOB NOT NULL UNIQUE,
         PRIMARY KEY (issuer, subject)) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS effects (
-        event BLOB NOT NULL, effect TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,
+        event BLOB NOT NULL, effect TEXT NOT NULL, stage TEXT NOT NULL, since INTEGER NOT NULL, failure TEXT,
         PRIMARY KEY (event, effect)) STRICT, WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS effects_from (position INTEGER NOT NULL) STRICT;";
+    CREATE TABLE IF NOT EXISTS effects_untried (up_to INTEGER NOT NULL) STRICT;";
 
 /// Why a vault could not be opened.
 #[derive(Debug, Error)]
@@ -80,13 +81,9 @@ pub async fn verify(path: &Path, log: LogId) -> Result<(), OpenError> {
 pub async fn customers(path: &Path) -> Result<Vec<(Principal, Uuid)>, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let all = async |connection: &mut _| {
-        sqlx::query_as::<_, (String, String, Uuid)>(
-            "SELECT issuer, subject, id FROM customers ORDER BY issuer, subject",
-        )
-        .fetch_all(connection)
-        .await
+        sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject").fetch_all(connection).await
     };
-    let rows = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
+    let rows: Vec<(String, String, Uuid)> = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
     let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
     Ok(rows.into_iter().map(customer).collect())
 }
@@ -128,6 +125,11 @@ impl SqliteVault {
         Ok(Self(pool))
     }
 
+    /// Closes it, so that all of it is in its file.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+
     async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
         sqlx::query_scalar("SELECT id FROM customers WHERE issuer = ?1 AND subject = ?2")
             .bind(&principal.issuer)
@@ -161,61 +163,6 @@ impl Vault for SqliteVault {
     }
 }
 
-impl EffectLedger for SqliteVault {
-    fn claim<'a>(&'a self, effect: &'a Effect) -> BoxFuture<'a, Result<Claim, VaultError>> {
-        async move {
-            let claim = async || -> Result<Claim, sqlx::Error> {
-                let from: i64 = sqlx::query_scalar("SELECT coalesce(max(position), 0) FROM effects_from")
-                    .fetch_one(&self.0)
-                    .await?;
-                if effect.position.0 <= from.cast_unsigned() {
-                    return Ok(Claim::NotToBeTried);
-                }
-                let claimed = sqlx::query(
-                    "INSERT INTO effects (event, effect, state) VALUES (?1, ?2, 'claimed') ON CONFLICT DO NOTHING",
-                )
-                .bind(effect.event.0)
-                .bind(effect.name)
-                .execute(&self.0)
-                .await?;
-                let state: String = sqlx::query_scalar("SELECT state FROM effects WHERE event = ?1 AND effect = ?2")
-                    .bind(effect.event.0)
-                    .bind(effect.name)
-                    .fetch_one(&self.0)
-                    .await?;
-                Ok(Claim::of(claimed.rows_affected() == 1, &state))
-            };
-            Ok(claim().await?)
-        }
-        .boxed()
-    }
-
-    fn settle<'a>(&'a self, effect: &'a Effect, failure: Option<&'a str>) -> BoxFuture<'a, Result<(), VaultError>> {
-        async move {
-            sqlx::query("UPDATE effects SET state = ?3, reason = ?4 WHERE event = ?1 AND effect = ?2")
-                .bind(effect.event.0)
-                .bind(effect.name)
-                .bind(if failure.is_some() { "failed" } else { "done" })
-                .bind(failure)
-                .execute(&self.0)
-                .await?;
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn begin_after(&self, position: Position) -> BoxFuture<'_, Result<(), VaultError>> {
-        async move {
-            sqlx::query("INSERT INTO effects_from (position) VALUES (?1)")
-                .bind(position.0.cast_signed())
-                .execute(&self.0)
-                .await?;
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,9 +174,8 @@ mod tests {
         let path = directory.path().join("vault.sqlite");
         let log = LogId(Uuid::from_u128(7));
         let ann = Principal { issuer: "here".to_owned(), subject: "ann".to_owned(), roles: Vec::new() };
-        let vault = SqliteVault::open(&path, log).await.unwrap();
-        conformance::run(&vault).await;
-        effects::conformance::run(&vault).await;
+        conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
+        effects::conformance::run(&SqliteVault::open(&path, log).await.unwrap()).await;
         let again = SqliteVault::open(&path, log).await.unwrap();
         assert_eq!(again.find(&ann).await.unwrap(), Some(Uuid::from_u128(1)));
         let other = SqliteVault::open(&path, LogId(Uuid::from_u128(8))).await;

@@ -2,6 +2,7 @@
 
 mod broken_off;
 mod compared;
+mod processes;
 mod under_load;
 
 use super::*;

@@ -1,5 +1,7 @@
 //! Views against a plain fold of the log, whatever the bus does: four partitions, deliveries doubled, dropped, reordered.
 
+mod postgres;
+
 use super::*;
 use crate::any_view;
 use crate::book::Books;

@@ -44,7 +44,13 @@ impl Feeds<'_> {
                 role => Mode::Group(format!("{}.{}", self.ground.kafka.topic, role.name())),
             };
             let feed = Feed::start(self.ground.kafka.clone(), mode, Arc::clone(&log), stop.clone());
-            let source = Source { log: Arc::clone(&log), deliveries: feed as Arc<dyn Deliveries> };
+            let source = Source { log: Arc::clone(&log), deliveries: Arc::clone(&feed) as Arc<dyn Deliveries> };
+            // Its partitions go to others at once if it says that it leaves.
+            let stop_feed = stop.clone();
+            tasks.spawn(async move {
+                stop_feed.cancelled().await;
+                feed.ended().await;
+            });
             self.views.feed_from(&source, |view| builder(view.name()) == *role, tasks, stop);
         }
         self.views.keep(tasks, stop);

@@ -59,11 +59,11 @@ impl Ground {
             ..kafka::Settings::new(&brokers)
         };
         let log = PostgresLog::open(&url, &seam).await.context("the event log cannot be opened")?;
-        let vault = PostgresVault::open(&url, log.id()).await?;
+        let vault = Arc::new(PostgresVault::open(&url, log.id()).await?);
         Ok(Self {
             log: Arc::new(log),
-            ledger: Arc::new(vault.clone()),
-            vault: Arc::new(vault),
+            ledger: Arc::clone(&vault) as Arc<dyn EffectLedger>,
+            vault,
             kafka,
             owner: seam.random_uuid(),
             lease_ttl: settings.cluster.lease(),

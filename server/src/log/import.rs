@@ -155,7 +155,7 @@ async fn take_with(
     customers: Vec<(Principal, Uuid)>,
 ) -> anyhow::Result<()> {
     // Before the events are there, whatever cuts this off: an empty log causes nothing.
-    ledger.begin_after(last).await?;
+    ledger.mark_untried(last).await?;
     for (customer, id) in &customers {
         let known = vault.find_or_add(customer, *id).await?;
         if known != *id {
@@ -192,7 +192,7 @@ async fn import(
 ) -> Response {
     let body = Box::pin(StreamReader::new(body.into_data_stream().map_err(io::Error::other)));
     let taken = async {
-        ledger.begin_after(Position(last)).await?;
+        ledger.mark_untried(Position(last)).await?;
         take(log.as_ref(), Position(last), SyncIoBridge::new(body)).await
     };
     match taken.await {

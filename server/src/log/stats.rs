@@ -3,7 +3,7 @@
 use super::options::StatsOptions;
 use super::output::{Output, Side, Table, pairs, time};
 use platform::event_log::reader::LogReader;
-use platform::event_log::sqlite::stats::Stats;
+use platform::event_log::stats::Stats;
 use serde::Serialize;
 use std::io::{self, Write};
 use uuid::Uuid;
@@ -43,13 +43,13 @@ struct OfCategory {
 
 impl Counts {
     fn new(log: Uuid, stats: Stats) -> Self {
-        let of_type = |of: platform::event_log::sqlite::stats::TypeStats| OfType {
+        let of_type = |of: platform::event_log::stats::TypeStats| OfType {
             event_type: of.event_type,
             version: of.version,
             events: of.events,
             data_bytes: of.data_bytes,
         };
-        let of_category = |of: platform::event_log::sqlite::stats::CategoryStats| OfCategory {
+        let of_category = |of: platform::event_log::stats::CategoryStats| OfCategory {
             category: of.category,
             streams: of.streams,
             events: of.events,

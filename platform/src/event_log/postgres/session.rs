@@ -10,8 +10,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// What every session asks of the server. The log's indexes are used from its first event on, before anybody has counted
 /// its rows: a plan that is kept must not be that of a small table. The server looks after its clients: one that is gone
 /// is noticed while it waits for a lock, and one that does not acknowledge what it is sent, after seconds.
-const OPTIONS: [(&str, &str); 7] = [
+const OPTIONS: [(&str, &str); 9] = [
+    ("client_min_messages", "warning"),
     ("enable_seqscan", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
     ("jit", "off"),
     ("client_connection_check_interval", "500ms"),
     ("tcp_keepalives_idle", "2"),

@@ -22,45 +22,44 @@ const THERE: &str = "
 /// Answers `Ok` if all of the events are durable, with a session to go on with.
 pub(super) async fn settle(server: &Server, events: &[RecordedEvent]) -> Result<PgConnection, LogError> {
     let deadline = Instant::now() + SETTLE_WITHIN;
-    loop {
-        let asked = timeout_at(deadline, count(server, events)).await;
-        let (connection, found) = match asked {
-            Ok(Ok(answered)) => answered,
+    let answered = loop {
+        match timeout_at(deadline, count(server, events)).await {
             Ok(Err(error)) if Instant::now() + RETRY_AFTER < deadline => {
                 tracing::warn!(%error, "what became of a commit could not be asked yet");
                 sleep(RETRY_AFTER).await;
-                continue;
             }
-            Ok(Err(_)) | Err(_) => {
-                let within = SETTLE_WITHIN.as_secs();
-                return Err(LogError::Unavailable(format!(
-                    "whether a commit took place was not to be known in {within} s"
-                )));
-            }
-        };
-        return match found.cast_unsigned() {
-            found if found == events.len() as u64 => Ok(connection),
-            0 => Err(LogError::Unavailable("the connection was lost before the commit".to_owned())),
-            found => {
-                let (first, count) = (&events[0], events.len());
-                let what = format!("expected all {count} events of a transaction or none, found {found}");
-                Err(LogError::Damaged { position: first.position.0, stream: first.stream.to_string(), what })
-            }
-        };
-    }
+            answered => break answered.ok().and_then(Result::ok),
+        }
+    };
+    let (outcome, settled) = match answered {
+        Some((connection, found)) if found == events.len() => ("durable", Ok(connection)),
+        Some((_, 0)) => ("lost", Err(LogError::Unavailable("the session ended before the commit".to_owned()))),
+        Some((_, found)) => {
+            let (first, count) = (&events[0], events.len());
+            let what = format!("expected all {count} events of a transaction or none, found {found}");
+            ("torn", Err(LogError::Damaged { position: first.position.0, stream: first.stream.to_string(), what }))
+        }
+        None => {
+            let within = SETTLE_WITHIN.as_secs();
+            let unknown = format!("whether a commit took place was not to be known within {within} s");
+            ("unknown", Err(LogError::Unavailable(unknown)))
+        }
+    };
+    metrics::counter!("log_settlements_total", "outcome" => outcome).increment(1);
+    settled
 }
 
 /// How many of the events are there, once the transaction that was to write them has ended: it held the lock until then.
-async fn count(server: &Server, events: &[RecordedEvent]) -> Result<(PgConnection, i64), LogError> {
+async fn count(server: &Server, events: &[RecordedEvent]) -> Result<(PgConnection, usize), LogError> {
     let ids: Vec<_> = events.iter().map(|event| event.envelope.id.0).collect();
     let checksums: Vec<_> = events.iter().map(|event| event.checksum.cast_signed()).collect();
     let counted = async {
         let mut connection = server.connect().await?;
         let mut transaction = connection.begin().await?;
         lock_log(&mut transaction).await?;
-        let found = sqlx::query_scalar(THERE).bind(ids).bind(checksums).fetch_one(&mut *transaction).await?;
+        let found: i64 = sqlx::query_scalar(THERE).bind(ids).bind(checksums).fetch_one(&mut *transaction).await?;
         transaction.rollback().await?;
-        Ok((connection, found))
+        Ok((connection, usize::try_from(found).unwrap_or_default()))
     };
     counted.await.map_err(unavailable)
 }

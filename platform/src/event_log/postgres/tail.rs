@@ -58,7 +58,8 @@ fn announce(announced: &watch::Sender<Position>, position: Position) {
     });
 }
 
-async fn listen(server: Server, announced: watch::Sender<Position>) {
+/// Announces what the server tells, as long as it is polled.
+pub(super) async fn listen(server: Server, announced: watch::Sender<Position>) {
     let mut told = false;
     loop {
         let error = hear(&server, &announced, &mut told).await;
@@ -95,7 +96,8 @@ async fn hear(server: &Server, announced: &watch::Sender<Position>, told: &mut b
     error
 }
 
-async fn look(readers: PgPool, announced: watch::Sender<Position>) {
+/// Announces what is there while somebody waits, as long as it is polled.
+pub(super) async fn look(readers: PgPool, announced: watch::Sender<Position>) {
     loop {
         sleep(LOOK_EVERY).await;
         if announced.receiver_count() == 0 {

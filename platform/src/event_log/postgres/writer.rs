@@ -63,9 +63,9 @@ pub(super) struct Writer {
 }
 
 /// A batch, judged under the log's lock.
-struct Judged {
-    verdicts: Vec<Verdict>,
-    events: Vec<RecordedEvent>,
+pub(super) struct Judged {
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) events: Vec<RecordedEvent>,
     end: Position,
 }
 
@@ -106,7 +106,7 @@ impl Writer {
     }
 
     /// A transaction that holds the log's lock, by a right that holds.
-    async fn begin(&mut self, right: Right) -> Result<PgConnection, LogError> {
+    pub(super) async fn begin(&mut self, right: Right) -> Result<PgConnection, LogError> {
         let begin = right.begin();
         let mut kept = self.connection.take();
         loop {
@@ -157,7 +157,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
 }
 
 /// Judges a batch by what is in the log, and writes what fits. It is not committed yet.
-async fn judge_and_write(transaction: &mut PgConnection, batch: Vec<Append>) -> Result<Judged, LogError> {
+pub(super) async fn judge_and_write(transaction: &mut PgConnection, batch: Vec<Append>) -> Result<Judged, LogError> {
     let heads = look_up(transaction, &batch).await?;
     let (verdicts, events) = seal(&heads, batch);
     rows::insert(transaction, &events).await.map_err(unavailable)?;

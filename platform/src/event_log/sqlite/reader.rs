@@ -1,8 +1,9 @@
 //! A SQLite log that is only read: beside a server, without one, and where a server refuses it.
 
 use super::rows::{self, unavailable};
-use super::stats::Stats;
+use super::stats;
 use super::{APPLICATION_ID, FORMAT, Marks, OpenError};
+use crate::event_log::stats::Stats;
 use crate::event_log::{LogError, LogId, Position, RecordedEvent, Revision, StreamId};
 use crate::seam::Timestamp;
 use crate::sqlite_code;
@@ -98,7 +99,7 @@ impl SqliteLogReader {
 
     /// What the log holds, counted by SQLite: its records are not verified.
     pub async fn stats(&self) -> Result<Stats, LogError> {
-        Stats::read(self).await
+        stats::read(self).await
     }
 
     /// Checks what a walk along the positions cannot see: events beside it, and indexes.

@@ -2,6 +2,7 @@
 
 use super::reader::SqliteLogReader;
 use super::rows::unavailable;
+use crate::event_log::stats::{CategoryStats, Stats, TypeStats};
 use crate::event_log::{LogError, Position};
 use crate::seam::Timestamp;
 use sqlx::SqliteConnection;
@@ -24,90 +25,39 @@ const CATEGORIES: &str = "
           FROM events GROUP BY stream ORDER BY stream)
     GROUP BY category ORDER BY category";
 
-/// What a log holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// The last position.
-    pub position: Position,
-    /// How many events there are.
-    pub events: u64,
-    /// Bytes of their data.
-    pub data_bytes: u64,
-    /// When the first one was decided.
-    pub first: Option<Timestamp>,
-    /// When the last one was decided.
-    pub last: Option<Timestamp>,
-    /// Bytes of the file, what waits in its write-ahead log excepted.
-    pub file_bytes: u64,
-    /// By name and version.
-    pub types: Vec<TypeStats>,
-    /// By name.
-    pub categories: Vec<CategoryStats>,
-}
-
-/// The events of one type and version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypeStats {
-    /// Such as `BookRegistered`.
-    pub event_type: String,
-    /// The version of its schema.
-    pub version: u16,
-    /// How many there are.
-    pub events: u64,
-    /// Bytes of their data.
-    pub data_bytes: u64,
-}
-
-/// The streams whose names begin alike, up to the first hyphen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CategoryStats {
-    /// What they begin with.
-    pub category: String,
-    /// How many streams there are.
-    pub streams: u64,
-    /// How many events they have together.
-    pub events: u64,
-    /// How many the longest has.
-    pub longest_events: u64,
-    /// Which one that is; of several, the first by name.
-    pub longest: String,
-}
-
 type Whole = (i64, i64, i64, Option<i64>, Option<i64>, i64);
 
-impl Stats {
-    pub(super) async fn read(log: &SqliteLogReader) -> Result<Self, LogError> {
-        log.file.read(Self::query).await.map_err(unavailable)
-    }
+pub(super) async fn read(log: &SqliteLogReader) -> Result<Stats, LogError> {
+    log.file.read(query).await.map_err(unavailable)
+}
 
-    async fn query(connection: &mut SqliteConnection) -> Result<Self, sqlx::Error> {
-        let (position, events, data_bytes, first, last, file_bytes): Whole =
-            sqlx::query_as(WHOLE).fetch_one(&mut *connection).await?;
-        let types: Vec<(String, u16, i64, i64)> = sqlx::query_as(TYPES).fetch_all(&mut *connection).await?;
-        let categories: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(CATEGORIES).fetch_all(connection).await?;
-        let of_type = |(event_type, version, events, data_bytes): (String, u16, i64, i64)| TypeStats {
-            event_type,
-            version,
+async fn query(connection: &mut SqliteConnection) -> Result<Stats, sqlx::Error> {
+    let (position, events, data_bytes, first, last, file_bytes): Whole =
+        sqlx::query_as(WHOLE).fetch_one(&mut *connection).await?;
+    let types: Vec<(String, u16, i64, i64)> = sqlx::query_as(TYPES).fetch_all(&mut *connection).await?;
+    let categories: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(CATEGORIES).fetch_all(connection).await?;
+    let of_type = |(event_type, version, events, data_bytes): (String, u16, i64, i64)| TypeStats {
+        event_type,
+        version,
+        events: events.cast_unsigned(),
+        data_bytes: data_bytes.cast_unsigned(),
+    };
+    let of_category =
+        |(category, streams, events, longest_events, longest): (String, i64, i64, i64, String)| CategoryStats {
+            category,
+            streams: streams.cast_unsigned(),
             events: events.cast_unsigned(),
-            data_bytes: data_bytes.cast_unsigned(),
+            longest_events: longest_events.cast_unsigned(),
+            longest,
         };
-        let of_category =
-            |(category, streams, events, longest_events, longest): (String, i64, i64, i64, String)| CategoryStats {
-                category,
-                streams: streams.cast_unsigned(),
-                events: events.cast_unsigned(),
-                longest_events: longest_events.cast_unsigned(),
-                longest,
-            };
-        Ok(Self {
-            position: Position(position.cast_unsigned()),
-            events: events.cast_unsigned(),
-            data_bytes: data_bytes.cast_unsigned(),
-            first: first.map(Timestamp),
-            last: last.map(Timestamp),
-            file_bytes: file_bytes.cast_unsigned(),
-            types: types.into_iter().map(of_type).collect(),
-            categories: categories.into_iter().map(of_category).collect(),
-        })
-    }
+    Ok(Stats {
+        position: Position(position.cast_unsigned()),
+        events: events.cast_unsigned(),
+        data_bytes: data_bytes.cast_unsigned(),
+        first: first.map(Timestamp),
+        last: last.map(Timestamp),
+        file_bytes: file_bytes.cast_unsigned(),
+        types: types.into_iter().map(of_type).collect(),
+        categories: categories.into_iter().map(of_category).collect(),
+    })
 }

@@ -3,6 +3,7 @@
 use super::Database;
 use super::notice::{CHANNEL, Notice};
 use super::statements::{Kind, Statements};
+use super::transaction::Transaction;
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
 use crate::read_store::catalogue::{self, CheckpointRow};
@@ -15,12 +16,21 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, query_scalar_with, query_with
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
-/// Moves a partition's checkpoint from where it was read, and tells of it; nothing at all if it does not stand there.
+/// Moves checkpoints from where they were read, and tells of those that stood there. They are held in the order of their
+/// partitions, so that two that move some of the same never wait for each other.
 const MOVE: &str = "
-    WITH moved AS (
-        UPDATE checkpoints SET position = $1, events = $2, digest = $3, amended = $4
-        WHERE table_name = $5 AND partition = $6 AND log = $7 AND position = $8 AND amended = $9 RETURNING 1)
-    SELECT pg_notify($10, $11) FROM moved";
+    WITH held AS MATERIALIZED (
+        SELECT partition FROM checkpoints WHERE table_name = $1 AND partition = ANY($4) ORDER BY partition FOR UPDATE),
+    moved AS (
+        UPDATE checkpoints AS own
+        SET position = asked.position, events = asked.events, digest = asked.digest, amended = asked.amended
+        FROM held JOIN unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+                              $10::bigint[], $11::text[])
+            AS asked(partition, from_position, from_amended, position, events, digest, amended, notice) USING (partition)
+        WHERE own.table_name = $1 AND own.log = $2 AND own.partition = asked.partition
+            AND own.position = asked.from_position AND own.amended = asked.from_amended
+        RETURNING own.partition, asked.notice)
+    SELECT partition, pg_notify($3, notice)::text FROM moved";
 
 const SET_ASIDE: &str = "
     SELECT true, stream, partition, revision, position, reason FROM parked WHERE table_name = $1 UNION ALL
@@ -86,54 +96,64 @@ impl TableGeneration {
         reached.iter().copied().min().unwrap_or_default()
     }
 
-    async fn try_write(&self, change: &Change) -> Result<bool, StoreError> {
-        let notice = Notice::of(self.shared.table.name, self.number, change, self.statements.object).payload()?;
-        let is_only_position = change.upserts.is_empty() && change.deletes.is_empty() && !change.sets_aside();
-        if is_only_position {
-            return Ok(self.move_checkpoint(&self.database.pool, change, notice).await?);
+    /// Takes changes of several partitions, as far as their checkpoints stand where they were read; answers which.
+    async fn try_write(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError> {
+        let is_only_position =
+            |change: &Change| change.upserts.is_empty() && change.deletes.is_empty() && !change.sets_aside();
+        if changes.iter().all(is_only_position) {
+            return self.move_checkpoints(&self.database.pool, changes).await;
         }
-        let mut transaction = self.database.pool.begin().await?;
-        // First: whoever moves the checkpoint holds it, and has the partition's rows for himself until he has committed.
-        if !self.move_checkpoint(&mut *transaction, change, notice).await? {
-            transaction.rollback().await?;
-            return Ok(false);
-        }
-        if !change.upserts.is_empty() {
+        let mut transaction = Transaction::begin(&self.database.pool).await?;
+        // First: whoever moves a checkpoint holds it, and has the partition's rows for himself until he has committed.
+        let moved = self.move_checkpoints(&mut *transaction, changes).await?;
+        let taken: Vec<_> = changes.iter().zip(&moved).filter(|(_, moved)| **moved).map(|(change, _)| change).collect();
+        let upserts: Vec<_> = taken.iter().flat_map(|change| &change.upserts).collect();
+        if !upserts.is_empty() {
             let upsert = AssertSqlSafe(Arc::clone(&self.statements.upsert));
-            sqlx::query(upsert).bind(json(&change.upserts)?).execute(&mut *transaction).await?;
+            sqlx::query(upsert).bind(json(&upserts)?).execute(&mut *transaction).await?;
         }
-        if !change.deletes.is_empty() {
-            let keys = self.keys(change.deletes.iter())?;
-            query_with(AssertSqlSafe(Arc::clone(&self.statements.delete)), keys).execute(&mut *transaction).await?;
+        let deletes = taken.iter().flat_map(|change| &change.deletes);
+        if deletes.clone().next().is_some() {
+            let delete = AssertSqlSafe(Arc::clone(&self.statements.delete));
+            query_with(delete, self.keys(deletes)?).execute(&mut *transaction).await?;
         }
-        self.write_set_aside(&mut transaction, change).await?;
+        for change in taken {
+            self.write_set_aside(&mut transaction, change).await?;
+        }
         transaction.commit().await?;
-        Ok(true)
+        Ok(moved)
     }
 
-    /// Moves the partition's checkpoint; `false` if it does not stand where it was read.
-    async fn move_checkpoint(
+    /// Moves the partitions' checkpoints; `false` for one that does not stand where it was read.
+    async fn move_checkpoints(
         &self,
         executor: impl PgExecutor<'_>,
-        change: &Change,
-        notice: String,
-    ) -> Result<bool, sqlx::Error> {
-        let (from, to) = (&change.from, change.checkpoint());
-        let moved = sqlx::query(MOVE)
-            .bind(to.position.0.cast_signed())
-            .bind(to.tally.events.cast_signed())
-            .bind(to.tally.digest.cast_signed())
-            .bind(to.amended.cast_signed())
-            .bind(&from.table)
-            .bind(i64::from(from.partition))
-            .bind(from.log.0)
-            .bind(from.position.0.cast_signed())
-            .bind(from.amended.cast_signed())
+        changes: &[Change],
+    ) -> Result<Vec<bool>, StoreError> {
+        let (view, column) = (self.shared.table.name, self.statements.object);
+        let (log, table) = (self.database.log, &self.statements.table);
+        let is_own = |change: &&Change| change.from.log == log && change.from.table == *table;
+        let own: Vec<_> = changes.iter().filter(is_own).collect();
+        let notice = |change: &&Change| Notice::of(view, self.number, change, column).payload();
+        let notices = own.iter().map(notice).collect::<Result<Vec<_>, _>>()?;
+        let each =
+            |value: fn(&Change) -> u64| -> Vec<i64> { own.iter().map(|change| value(change).cast_signed()).collect() };
+        let moved: Vec<(i64, String)> = sqlx::query_as(MOVE)
+            .bind(table)
+            .bind(log.0)
             .bind(CHANNEL)
-            .bind(notice)
-            .fetch_optional(executor)
+            .bind(each(|change| u64::from(change.from.partition)))
+            .bind(each(|change| change.from.position.0))
+            .bind(each(|change| change.from.amended))
+            .bind(each(|change| change.to.0))
+            .bind(each(|change| change.tally.events))
+            .bind(each(|change| change.tally.digest))
+            .bind(each(|change| change.checkpoint().amended))
+            .bind(notices)
+            .fetch_all(executor)
             .await?;
-        Ok(moved.is_some())
+        let is_moved = |change: &Change| moved.iter().any(|(moved, _)| *moved == i64::from(change.from.partition));
+        Ok(changes.iter().map(|change| is_own(&change) && is_moved(change)).collect())
     }
 
     async fn write_set_aside(&self, transaction: &mut PgConnection, change: &Change) -> Result<(), sqlx::Error> {
@@ -240,7 +260,11 @@ impl ViewStore for TableGeneration {
     }
 
     fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.try_write(change).boxed()
+        async move { Ok(self.try_write(std::slice::from_ref(change)).await? == [true]) }.boxed()
+    }
+
+    fn write_all<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
+        self.try_write(changes).boxed()
     }
 }
 
@@ -263,12 +287,12 @@ fn is_of((value, kind): (&Value, &Kind)) -> bool {
 }
 
 /// Rows as one parameter.
-fn json(rows: &[Value]) -> Result<String, StoreError> {
+fn json(rows: &[&Value]) -> Result<String, StoreError> {
     let json = serde_json::to_string(rows)?;
     if !json.contains("\\u0000") {
         return Ok(json);
     }
-    let mut rows = rows.to_vec();
+    let mut rows: Vec<_> = rows.iter().map(|row| (*row).clone()).collect();
     for row in &mut rows {
         for (_, value) in row.as_object_mut().into_iter().flatten() {
             if let Value::String(text) = value {

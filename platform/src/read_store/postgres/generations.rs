@@ -5,6 +5,7 @@ use super::generation::TableGeneration;
 use super::notice::{self, Moved, News, Slots};
 use super::statements::{self, Statements};
 use super::tables::{self, Catalogued};
+use super::transaction::Transaction;
 use crate::bus::Checkpoint;
 use crate::event_log::Position;
 use crate::read_store::shared::Shared;
@@ -13,7 +14,7 @@ use crate::view_store::members::{ByNumber, Members};
 use crate::view_store::{Frozen, Generation, Generations, Key, Source, Stage, StoreError, Switch, ViewStore};
 use futures_util::future::{BoxFuture, FutureExt};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgTransaction, query_as_with};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as_with};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
@@ -119,14 +120,14 @@ impl TableGenerations {
     }
 
     /// Begins a transaction that changes which generations there are; nobody else does meanwhile.
-    async fn change(&self) -> Result<PgTransaction<'static>, StoreError> {
-        let mut transaction = self.database.pool.begin().await?;
+    async fn change(&self) -> Result<Transaction, StoreError> {
+        let mut transaction = Transaction::begin(&self.database.pool).await?;
         tables::lock_view(&mut transaction, self.view()).await?;
         Ok(transaction)
     }
 
     /// Ends it, and tells all processes; this one knows of it at once.
-    async fn commit(&self, mut transaction: PgTransaction<'static>) -> Result<(), StoreError> {
+    async fn commit(&self, mut transaction: Transaction) -> Result<(), StoreError> {
         notice::tell_of_generations(&mut transaction, self.view()).await?;
         transaction.commit().await?;
         self.refresh().await
@@ -171,12 +172,14 @@ impl TableGenerations {
         self.stage_of(&mut transaction, number).await?;
         self.members.get(number)?;
         if from == number {
+            transaction.rollback().await?;
             return Ok(Switch::Done);
         }
-        // Whoever writes to either holds the checkpoint that it moves: so both stand still until the switch is done.
+        // Whoever writes to either holds the one checkpoint that it moves: so both stand still until the switch is done. The
+        // live one first: it is the other that may go on until all are held.
         let rows: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT partition, CASE WHEN table_name = $1 THEN position ELSE -position END FROM checkpoints
-             WHERE table_name IN ($1, $2) ORDER BY table_name, partition FOR UPDATE",
+             WHERE table_name IN ($1, $2) ORDER BY table_name = $1, partition FOR UPDATE",
         )
         .bind(tables::name(table, number))
         .bind(tables::name(table, from))
@@ -190,6 +193,7 @@ impl TableGenerations {
             }
         }
         if ahead_by.iter().any(|ahead_by| *ahead_by < 0) {
+            transaction.rollback().await?;
             return Ok(Switch::Behind);
         }
         tables::show(&mut transaction, table, number).await?;

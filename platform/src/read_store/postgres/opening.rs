@@ -2,6 +2,7 @@
 
 use super::notice;
 use super::tables::{self, CATALOGUE, Catalogued};
+use super::transaction::Transaction;
 use crate::event_log::{EventLog, Position};
 use crate::read_store::Table;
 use crate::view_store::{Source, Stage, StoreError};
@@ -25,12 +26,12 @@ pub(super) async fn build(
     source: Source,
     log: &dyn EventLog,
 ) -> Result<(), StoreError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = Transaction::begin(pool).await?;
     lock(&mut transaction).await?;
     sqlx::raw_sql(CATALOGUE).execute(&mut *transaction).await?;
     transaction.commit().await?;
     for table in tables {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = Transaction::begin(pool).await?;
         lock(&mut transaction).await?;
         build_view(&mut transaction, table, source, log).await?;
         transaction.commit().await?;

@@ -46,8 +46,8 @@ pub(super) struct Statements {
     pub(super) create: String,
     /// Has readers see this generation, where they saw another one of this shape or none.
     pub(super) show: String,
-    /// Removes the generation, but for its entry in the catalogue. The checkpoints first: whoever writes holds one of them
-    /// and goes on to the table.
+    /// Removes the generation, but for its entry in the catalogue. The checkpoints first, in the order of their partitions:
+    /// so does whoever writes, and goes on to the table.
     pub(super) drop: String,
     pub(super) upsert: Arc<str>,
     pub(super) delete: Arc<str>,
@@ -82,7 +82,8 @@ impl Statements {
             columns.names.join(", ")
         );
         let drop = format!(
-            "DELETE FROM checkpoints WHERE table_name = '{name}';
+            "SELECT FROM checkpoints WHERE table_name = '{name}' ORDER BY partition FOR UPDATE;
+             DELETE FROM checkpoints WHERE table_name = '{name}';
              DELETE FROM parked WHERE table_name = '{name}';
              DELETE FROM skipped WHERE table_name = '{name}';
              DROP TABLE IF EXISTS {name};"

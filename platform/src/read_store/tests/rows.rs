@@ -1,6 +1,7 @@
 //! Rows and checkpoints are written together, in each database alike.
 
 use super::*;
+use crate::bus::Tally;
 use std::collections::BTreeMap;
 
 #[tokio::test]
@@ -40,6 +41,41 @@ async fn a_checkpoint_moves_once_from_where_it_stands() {
         of_another_log.from.log = log(2);
         assert!(!live(&store).write(&of_another_log).await.unwrap());
         assert_eq!(all(&store).await, rows_at(3, &[counter("a", 1, 1)]));
+    }
+}
+
+#[tokio::test]
+async fn partitions_that_are_written_together_are_taken_each_by_itself() {
+    for place in &places().await {
+        let store = opened(place, log(1), 10, 3).await;
+        let of = async |partition: usize, to| {
+            let name = format!("p{partition}");
+            Change {
+                deletes: vec![vec![json!(name), json!(2)]],
+                ..change(&store, partition, to, &[counter(&name, 1, 1)]).await
+            }
+        };
+        // In any order.
+        let mut all_of = vec![of(2, 3).await, of(0, 3).await, of(1, 3).await];
+        let next = [of(0, 4).await, of(1, 4).await];
+        assert_eq!(live(&store).write_all(&all_of).await.unwrap(), [true; 3]);
+        assert_eq!(live(&store).write_all(&next).await.unwrap(), [false; 2]);
+        reaches(&store, 3).await;
+        all_of = vec![of(0, 5).await, next[1].clone(), of(2, 5).await];
+        all_of[2].parked = vec![Parked { partition: 2, ..parked(5) }];
+        all_of[2].deletes = vec![vec![json!("p2"), json!(1)]];
+        all_of[2].upserts = Vec::new();
+        all_of[0].upserts = vec![json!(counter("p0", 1, 2))];
+        assert_eq!(live(&store).write_all(&all_of).await.unwrap(), [true, false, true]);
+        assert_eq!(all(&store).await, rows_at(3, &[counter("p0", 1, 2), counter("p1", 1, 1)]));
+        let reached: Vec<_> = live(&store).checkpoints().await.unwrap().iter().map(|it| it.position.0).collect();
+        assert_eq!(reached, [5, 3, 5]);
+        assert_eq!(live(&store).set_aside().parked["s"].partition, 2);
+        assert_eq!(
+            live(&store).write_all(&[change(&store, 1, 9, &[]).await, change(&store, 0, 9, &[]).await]).await.unwrap(),
+            [true; 2]
+        );
+        reaches(&store, 5).await;
     }
 }
 
@@ -149,5 +185,32 @@ async fn frozen_rows_are_of_one_moment_and_in_the_order_of_their_keys() {
         );
         assert!(keys.windows(2).all(|two| crate::view_store::compare_keys(&two[0], &two[1]).is_lt()));
         assert_eq!(read[1].1, json!(counter("a", 2, 2)));
+    }
+}
+
+#[tokio::test]
+async fn a_row_comes_back_as_it_was_written() {
+    for place in &places().await {
+        let store = opened(place, log(1), 10, 1).await;
+        let texts = ["", "plain", " \"quoted\" \\ and ' ", "{\"n\": 1}", "null", "\u{1}\u{7f}\n\t", "书📚é", "\\u0000"];
+        let rows: Vec<_> = (0..)
+            .zip(texts)
+            .map(|(place, text)| Counter { note: Some(text.to_owned()), ..counter(text, place, i64::MIN + place) })
+            .chain([counter("none", 0, 0)])
+            .collect();
+        let mut written = change(&store, 0, 3, &rows).await;
+        written.tally = Tally { events: u64::MAX, digest: u64::MAX - 1 };
+        assert!(live(&store).write(&written).await.unwrap());
+        assert_eq!(live(&store).checkpoints().await.unwrap()[0].tally, written.tally);
+        let keys: Vec<Key> = rows.iter().map(|row| vec![json!(row.id), json!(row.place)]).collect();
+        let mut loaded = live(&store).load(&keys.iter().collect::<Vec<_>>()).await.unwrap();
+        loaded.sort_by_key(|row| row["place"].as_i64().unwrap() + i64::from(row["note"].is_null()) * 100);
+        assert_eq!(loaded, written.upserts);
+        let mut read = all(&store).await.rows;
+        read.sort_by_key(|row| row.place + i64::from(row.note.is_none()) * 100);
+        assert_eq!(read, rows);
+        let deletes = Change { deletes: keys, ..change(&store, 0, 4, &[]).await };
+        assert!(live(&store).write(&deletes).await.unwrap());
+        assert_eq!(all(&store).await, rows_at(4, &[]));
     }
 }

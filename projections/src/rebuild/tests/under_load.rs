@@ -13,9 +13,9 @@ const EVERYTHING: Request<'static> =
     Request { text: "", filters: Vec::new(), order: Order::Relevance, counted: Vec::new(), after: None, limit: 100 };
 
 /// Reads rows, and answers where and how many.
-type Read = Box<dyn Fn() -> BoxFuture<'static, (Position, u64)> + Send>;
+pub(super) type Read = Box<dyn Fn() -> BoxFuture<'static, (Position, u64)> + Send>;
 
-fn reads_table(tables: &Arc<ReadStore>, view: &'static str) -> Read {
+pub(super) fn reads_table(tables: &Arc<ReadStore>, view: &'static str) -> Read {
     let tables = Arc::clone(tables);
     Box::new(move || {
         let tables = Arc::clone(&tables);
@@ -40,7 +40,7 @@ fn reads_index(indexes: &Arc<SearchIndexes>) -> Read {
 }
 
 /// Reads until it is stopped; no read fails, goes back in time, or misses a row that was there.
-fn keep_reading(read: Read, stop: CancellationToken) -> JoinHandle<u64> {
+pub(super) fn keep_reading(read: Read, stop: CancellationToken) -> JoinHandle<u64> {
     tokio::spawn(async move {
         let (mut last, mut reads) = ((Position(0), 0), 0);
         while !stop.is_cancelled() {

@@ -53,7 +53,6 @@ async fn a_cluster_that_is_away_is_waited_for() {
     outage.cluster.broker_up(1).unwrap();
     timeout(WITHIN, sending).await.unwrap().unwrap();
     outage.reference.is_the_log().await;
-    assert_eq!(outage.reference.filled(), 0, "nothing was given up");
     late.is_the_log().await;
     outage.end().await;
 }

@@ -1,10 +1,10 @@
 //! Reading a log beside its writer and without one: nothing is made, nothing is missed.
 
 use super::super::reader::SqliteLogReader;
-use super::super::stats::{CategoryStats, TypeStats};
 use super::*;
 use crate::event_log::Revision;
 use crate::event_log::reader::{LogReader, Verified};
+use crate::event_log::stats::{CategoryStats, TypeStats};
 use std::collections::BTreeMap;
 use tokio::time::timeout;
 
