@@ -257,7 +257,8 @@ class Run:
                     print(json.dumps(event, ensure_ascii=False, separators=(",", ":")), file=self.out)
                     self.printed += 1
                 offsets[message.partition()] = message.offset() + 1
-                pass
+                if self.printed == self.options.count:
+                    break
             self.follower.wait(time.monotonic())
         finally:
             # What came before a message that is refused has been dealt with.
