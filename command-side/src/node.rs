@@ -86,7 +86,8 @@ impl Node {
         let (target, targets) = watch::channel(Target::Nobody);
         let (term, terms) = watch::channel(None);
         let peers = Peers::new(log, snapshots.clone(), secret, answer_within);
-        let driver = Driver { standing: standing.clone(), target, term, writing, snapshots, seam, settings, peers };
+        let driver =
+            Driver { standing: standing.clone(), target, term, writing, snapshots, seam, settings, peers, last: None };
         let running = tokio::spawn(driver.run(stop));
         (Self { standing, target: targets, writing: terms, answer_within }, running)
     }

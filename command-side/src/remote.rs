@@ -86,9 +86,9 @@ impl Remote {
         &self.address
     }
 
-    /// Under which epoch it writes.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
+    /// Whether it is the node at this address, in this term.
+    pub fn is(&self, address: &str, epoch: Epoch) -> bool {
+        self.address() == address && self.epoch == epoch
     }
 
     /// The same node in a later term, over the same connection.

@@ -92,6 +92,20 @@ pub fn deadline(order: &Order) -> Option<Timestamp> {
     order.placed().filter(|placed| placed.status == Status::AwaitingPayment).map(|placed| placed.placement.pay_by)
 }
 
+/// Books whose copies were held for an order that does not know of it: somebody else took the same step, found too few of
+/// them, and his answer was first. What the order does not hold is to be released by whoever had it held.
+pub fn orphaned(order: &Order, reserved: &[BookId]) -> Vec<BookId> {
+    let Some(placed) = order.placed() else { return Vec::new() };
+    let unknown = |book: &BookId| match &placed.holds {
+        // The step is taken again, and its answer will tell of them.
+        Holds::Asked => false,
+        Holds::Held { except } => except.contains(book),
+        // Of what the order held nothing is held any more, so this can only be what it did not.
+        Holds::Ended => true,
+    };
+    reserved.iter().copied().filter(unknown).collect()
+}
+
 fn held(placed: &Placed) -> Vec<BookId> {
     let Holds::Held { except } = &placed.holds else { return Vec::new() };
     let books = placed.placement.lines.as_slice().iter().map(|line| line.book);

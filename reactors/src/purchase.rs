@@ -1,13 +1,18 @@
 //! The saga of a purchase: sends the stocks what is due for an order, and the order what they answered, until nothing is due.
 //!
 //! It remembers nothing: what is due follows from the order, and when to look at it is a row of a view. A step that was
-//! begun before a crash is taken again, under the same command id.
+//! begun before a crash is taken again, under the same command id. Two runners may drive one order: each answers it only as
+//! it has seen it, and looks again where the other was first.
+
+#[cfg(test)]
+mod tests;
 
 use crate::agenda::{Agenda, Due};
 use command_side::commands::{Answer, Commands, Lane, Loaded, Refusal, Request, Unavailable};
+use domain::book::BookId;
 use domain::order::{self, Order, OrderId};
 use domain::purchase::{self, Step};
-use domain::stock::Location;
+use domain::stock::{self, Location};
 use domain::{Command, Rejection, State};
 use futures_util::future::{BoxFuture, join_all};
 use platform::event_log::{Position, StreamId};
@@ -27,6 +32,9 @@ const CONCURRENT: usize = 256;
 /// How long the saga rests after a failure, the first time and at most.
 const REST_MIN: Duration = Duration::from_millis(20);
 const REST_MAX: Duration = Duration::from_secs(2);
+
+/// How often an order may turn out to have changed meanwhile before it is left alone for a while.
+const LOOKS: u32 = 100;
 
 /// The saga's runner.
 pub struct Saga {
@@ -131,37 +139,50 @@ async fn drive(commands: Arc<dyn Commands>, seam: Seam, id: OrderId) -> (OrderId
 async fn steps(commands: &dyn Commands, seam: &Seam, id: OrderId) -> Result<Position, Stuck> {
     let stream = StreamId::new(&schemas::stream::order(id));
     let mut loaded = look(commands, &stream).await?;
-    let mut reached = Position(0);
+    let (mut reached, mut looks) = (Position(0), 0);
     loop {
         let order = order_of(&loaded)?;
         let now = domain::timestamp::Timestamp(seam.clock.now().0);
-        let command = match (purchase::next(order), purchase::deadline(order)) {
-            (Some(step), _) => order::Command::Answer(take(commands, id, step).await?),
-            (None, Some(deadline)) if deadline <= now => order::Command::Expire { now },
+        let (command, reserved) = match (purchase::next(order), purchase::deadline(order)) {
+            (Some(step), _) => {
+                let answers = take(commands, id, &step).await?;
+                let reserved = reserved(&step, &answers);
+                (order::Command::Answer(step.answer(answers).ok_or(Stuck::Refused(step))?), reserved)
+            }
+            (None, Some(deadline)) if deadline <= now => (order::Command::Expire { now }, Vec::new()),
             (None, _) => return Ok(reached),
         };
-        let command = Command::Order(command);
-        // Another process may drive the order too, or have driven it since: what is due then follows from what it is then.
-        let if_match = Some(loaded.revision);
-        let request = Request { lane: Lane::System, if_match, ..Request::unkeyed(stream.clone(), command, seam) };
+        let request = Request::unkeyed(stream.clone(), Command::Order(command), seam);
+        let request = Request { lane: Lane::System, if_match: Some(loaded.revision), ..request };
         let Answer { outcome, position } = patiently(|| commands.send(request.clone())).await?;
         reached = position;
         loaded = match outcome {
             Ok(loaded) => loaded,
-            Err(Refusal::Outdated(_)) => look(commands, &stream).await?,
+            // The customer did something, or another runner was first.
+            Err(Refusal::Outdated(_)) if looks < LOOKS => {
+                looks += 1;
+                let loaded = look(commands, &stream).await?;
+                let orphaned = purchase::orphaned(order_of(&loaded)?, &reserved);
+                if !orphaned.is_empty() {
+                    give_back(commands, id, orphaned).await?;
+                }
+                loaded
+            }
             Err(refusal) => return Err(Stuck::Order(refusal)),
         };
     }
 }
 
-/// The order as it is now.
 async fn look(commands: &dyn Commands, stream: &StreamId) -> Result<Loaded, Stuck> {
     let peeked = patiently(|| commands.peek(Lane::System, vec![stream.clone()])).await?;
     peeked.into_iter().next().ok_or(Stuck::NoOrder)
 }
 
+/// What each book's stock answered.
+type Answers = Vec<(BookId, Result<(), stock::Rejection>)>;
+
 /// Sends a step's commands, all at once, and gathers the answers.
-async fn take(commands: &dyn Commands, id: OrderId, step: Step) -> Result<purchase::Answer, Stuck> {
+async fn take(commands: &dyn Commands, id: OrderId, step: &Step) -> Result<Answers, Stuck> {
     let name = step.name();
     let asked = step.commands(id).into_iter().map(|(book, command)| {
         let stream = StreamId::new(&schemas::stream::stock(book, &Location::main()));
@@ -175,9 +196,26 @@ async fn take(commands: &dyn Commands, id: OrderId, step: Step) -> Result<purcha
             }
         }
     });
-    let answers = join_all(asked).await.into_iter().collect::<Result<Vec<_>, Stuck>>()?;
-    metrics::counter!("saga_steps_total", "step" => step_kind(&step)).increment(1);
-    step.answer(answers).ok_or(Stuck::Refused(step))
+    let answers = join_all(asked).await.into_iter().collect::<Result<_, Stuck>>()?;
+    metrics::counter!("saga_steps_total", "step" => step_kind(step)).increment(1);
+    Ok(answers)
+}
+
+/// The books whose copies a step has held.
+fn reserved(step: &Step, answers: &Answers) -> Vec<BookId> {
+    let Step::Reserve(_) = step else { return Vec::new() };
+    answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(book, _)| *book).collect()
+}
+
+/// Releases copies that are held for an order that does not know of it.
+async fn give_back(commands: &dyn Commands, id: OrderId, orphaned: Vec<BookId>) -> Result<(), Stuck> {
+    let step = Step::Release(orphaned);
+    let answers = take(commands, id, &step).await?;
+    // What another runner gave back, or the order itself, is not held any more.
+    let refused = |(_, answer): &(BookId, Result<(), stock::Rejection>)| {
+        answer.as_ref().is_err_and(|rejection| *rejection != stock::Rejection::NoHold)
+    };
+    if answers.iter().any(refused) { Err(Stuck::Refused(step)) } else { Ok(()) }
 }
 
 fn step_kind(step: &Step) -> &'static str {

@@ -3,6 +3,8 @@
 //! Everything here translates between bytes and the domain's types; nothing here decides.
 
 pub mod api;
+#[cfg(test)]
+mod asyncapi;
 pub mod commands;
 pub mod events;
 pub mod http;

@@ -1,142 +1,154 @@
 # What starts Postgres and Kafka on this machine, and ends them. To be sourced; `set -euo pipefail` is the caller's.
+# shellcheck shell=bash
 
-services_directory=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-services_cache=$(cd "$services_directory/../.." && pwd)/target/services
+# shellcheck source=tests/services/packages.sh
+. "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
-# Processes to end, newest last.
+# Processes to end, and the signal that each takes as "end now, in order".
 service_processes=()
+service_signals=()
 
-say() {
-    printf '%s\n' "$*" >&2
+# How long a start may take, and an end.
+start_within_s=120
+end_within_s=20
+
+# Whether a process goes on. One that has ended and that nobody has waited for yet does not.
+is_running() {
+    local status
+    status=$(cat "/proc/$1/stat" 2> /dev/null) || return 1
+    status=${status##*) }
+    [ "${status%% *}" != Z ]
 }
 
-# Installs Debian packages, as root; says what is missing to anybody else.
-install_packages() {
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-        say "missing: the packages $*. Install them, or name running services with DATABASE_URL and KAFKA_BROKERS."
-        return 1
-    fi
-    say "installing $*"
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" > /dev/null
-}
-
-# A port that nobody listens on.
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 20000))
+# So many ports that nobody listens on, below those that the system hands out to connections.
+free_ports() {
+    local wanted=$1 port
+    local -A found=()
+    while ((${#found[@]} < wanted)); do
+        port=$((20000 + RANDOM % 12000))
         if ! (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
-            printf '%s' "$port"
-            return
+            found[$port]=free
         fi
     done
+    printf '%s\n' "${!found[@]}"
 }
 
-# Waits until something listens on a port, for at most so many seconds, as long as its process lives.
-wait_for_port() {
-    local port=$1 process=$2 seconds=$3 log=$4 begun=$SECONDS
-    until (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; do
-        if ! kill -0 "$process" 2> /dev/null || ((SECONDS - begun > seconds)); then
-            say "nothing listens on port $port; the log says:"
+# Waits until a command succeeds, as long as the process that it asks goes on.
+await() {
+    local name=$1 process=$2 log=$3 begun=$SECONDS
+    shift 3
+    until "$@" > /dev/null 2>&1; do
+        if ! is_running "$process" || ((SECONDS - begun > start_within_s)); then
+            say "$name does not start; its log says:"
             tail -n 40 "$log" >&2
             return 1
         fi
-        sleep 0.1
+        sleep 0.05
     done
 }
 
-# Ends what was started, newest first, and waits until it has ended.
+# Runs a program in place of this shell, with a signal that it gets when the shell that started it is gone, however it went.
+exec_owned() {
+    local signal=$1
+    shift
+    # Where its working directory lies does not matter to it, and may be closed to it.
+    cd /
+    # In a session of its own: Ctrl-C is for that shell, which ends what it started in its order.
+    exec setsid setpriv --pdeathsig "$signal" "$@"
+}
+
+# Ends what was started, and waits until it has ended.
 stop_services() {
-    local index process
-    for ((index = ${#service_processes[@]} - 1; index >= 0; index--)); do
-        process=${service_processes[index]}
-        # Postgres waits for its clients at SIGTERM, and ends them at SIGINT; a JVM in the background heeds SIGTERM only.
-        kill -INT "$process" 2> /dev/null || true
-        kill -TERM "$process" 2> /dev/null || true
-        for _ in $(seq 100); do
-            kill -0 "$process" 2> /dev/null || break
-            sleep 0.1
+    local index process begun=$SECONDS
+    for index in "${!service_processes[@]}"; do
+        kill "-${service_signals[index]}" "${service_processes[index]}" 2> /dev/null || true
+    done
+    for process in ${service_processes[@]+"${service_processes[@]}"}; do
+        while is_running "$process" && ((SECONDS - begun < end_within_s)); do
+            sleep 0.05
         done
         kill -KILL "$process" 2> /dev/null || true
+        wait "$process" 2> /dev/null || true
     done
     service_processes=()
+    service_signals=()
 }
 
-# Where the programs of Postgres are; they are installed where there are none.
-find_postgres() {
-    local found
-    found=$(find /usr/lib/postgresql -path '*/bin/postgres' 2> /dev/null | sort -V | tail -n 1)
-    if [ -z "$found" ] && ! command -v initdb > /dev/null; then
-        # A cluster of its own that the package would start is not wanted.
-        mkdir -p /etc/postgresql-common 2> /dev/null && printf 'create_main_cluster = false\n' > /etc/postgresql-common/createcluster.conf || true
-        install_packages postgresql || return 1
-        found=$(find /usr/lib/postgresql -path '*/bin/postgres' | sort -V | tail -n 1)
+# Starts Postgres and Kafka side by side, with their data in two directories that are made where they are not there.
+# An empty directory stands for a service that is not wanted.
+start_services() {
+    local postgres=$1 postgres_port=$2 kafka=$3 kafka_port=$4 controller_port=$5 preparing=() process
+    if [ -n "$postgres" ]; then
+        prepare_postgres "$postgres" &
+        preparing+=($!)
     fi
-    dirname "${found:-$(command -v initdb)}"
+    if [ -n "$kafka" ]; then
+        prepare_kafka "$kafka" "$kafka_port" "$controller_port" &
+        preparing+=($!)
+    fi
+    for process in ${preparing[@]+"${preparing[@]}"}; do
+        wait "$process"
+    done
+    if [ -n "$postgres" ]; then
+        launch_postgres "$postgres" "$postgres_port"
+    fi
+    if [ -n "$kafka" ]; then
+        launch_kafka "$kafka"
+    fi
+    if [ -n "$postgres" ]; then
+        await Postgres "${service_processes[0]}" "$postgres/log" \
+            "$(find_postgres)/pg_isready" -h 127.0.0.1 -p "$postgres_port"
+    fi
+    if [ -n "$kafka" ]; then
+        await Kafka "${service_processes[-1]}" "$kafka/log" kafka_answers "$kafka_port"
+    fi
 }
 
-# Runs a program of Postgres, which refuses to run as root.
-as_postgres() {
+# As whom Postgres runs: it refuses root.
+postgres_user() {
     if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=postgres --regid=postgres --clear-groups "$@"
-    else
-        "$@"
+        getent passwd postgres > /dev/null || useradd --system --no-create-home --shell /usr/sbin/nologin postgres
+        printf '%s\n' --reuid=postgres --regid=postgres --clear-groups
     fi
 }
 
-# Starts Postgres on a port, with its data in a directory that is made where it is not there.
-start_postgres() {
-    local binaries=$1 directory=$2 port=$3
+prepare_postgres() {
+    local directory=$1 binaries user
+    binaries=$(find_postgres)
+    mapfile -t user < <(postgres_user)
+    if [ -f "$directory/data/PG_VERSION" ]; then
+        return
+    fi
     mkdir -p "$directory"
     if [ "$(id -u)" = 0 ]; then
         chown postgres "$directory"
     fi
-    if [ ! -d "$directory/data" ]; then
-        as_postgres "$binaries/initdb" -A trust -U postgres -D "$directory/data" > "$directory/initdb.log" 2>&1 \
-            || { cat "$directory/initdb.log" >&2; return 1; }
+    if ! (exec_owned KILL ${user[@]+"${user[@]}"} "$binaries/initdb" -A trust -U postgres -E UTF8 --locale=C -D "$directory/data") \
+        > "$directory.log" 2>&1; then
+        cat "$directory.log" >&2
+        return 1
     fi
-    (cd / && exec_postgres "$binaries" "$directory" "$port") > "$directory/log" 2>&1 &
+}
+
+launch_postgres() {
+    local directory=$1 port=$2 binaries user
+    binaries=$(find_postgres)
+    mapfile -t user < <(postgres_user)
+    # SIGINT: it does not wait for its clients.
+    exec_owned INT ${user[@]+"${user[@]}"} "$binaries/postgres" -D "$directory/data" -p "$port" -k "$directory" \
+        -c listen_addresses=127.0.0.1 -c max_connections=300 > "$directory/log" 2>&1 &
     service_processes+=($!)
-    wait_for_port "$port" $! 60 "$directory/log"
+    service_signals+=(INT)
 }
 
-exec_postgres() {
-    local command=("$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 -c max_connections=400)
-    # In place of the shell, so that the process that is noted is Postgres itself.
-    if [ "$(id -u)" = 0 ]; then
-        exec setpriv --reuid=postgres --regid=postgres --clear-groups "${command[@]}"
+# One node that is broker and controller.
+prepare_kafka() {
+    local directory=$1 port=$2 controller=$3 id
+    if [ -f "$directory/data/meta.properties" ]; then
+        return
     fi
-    exec "${command[@]}"
-}
-
-# Where Kafka's libraries are; they are fetched from Maven Central once.
-find_kafka() {
-    local libraries=$services_cache/kafka
-    if [ ! -f "$libraries/complete" ]; then
-        if ! command -v mvn > /dev/null || ! command -v java > /dev/null; then
-            install_packages maven default-jre-headless || return 1
-        fi
-        rm -rf "$libraries"
-        mkdir -p "$libraries"
-        mvn -B -q -f "$services_directory/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$libraries" >&2
-        touch "$libraries/complete"
-    fi
-    printf '%s' "$libraries"
-}
-
-run_java() {
-    local libraries=$1
-    shift
-    java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libraries/*" "$@"
-}
-
-# Starts one broker of Kafka on a port, with its data in a directory that is made where it is not there.
-start_kafka() {
-    local libraries=$1 directory=$2 port=$3 controller=$4
     mkdir -p "$directory"
-    if [ ! -f "$directory/server.properties" ]; then
-        cat > "$directory/server.properties" << PROPERTIES
+    cat > "$directory/server.properties" << PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:$controller
@@ -153,28 +165,37 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 PROPERTIES
-        local id
-        id=$(run_java "$libraries" kafka.tools.StorageTool random-uuid 2> /dev/null | tail -n 1)
-        run_java "$libraries" kafka.tools.StorageTool format -t "$id" -c "$directory/server.properties" --standalone \
-            > "$directory/format.log" 2>&1 || { cat "$directory/format.log" >&2; return 1; }
+    # A UUID as Kafka writes it; one that began with a dash would be taken for an option.
+    id=A$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | cut -c 2-22)
+    if ! (exec_kafka KILL kafka.tools.StorageTool format -t "$id" -c "$directory/server.properties" --standalone) \
+        > "$directory/log" 2>&1; then
+        cat "$directory/log" >&2
+        return 1
     fi
-    java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libraries/*" kafka.Kafka "$directory/server.properties" \
-        > "$directory/log" 2>&1 &
-    service_processes+=($!)
-    wait_for_port "$port" $! 60 "$directory/log"
 }
 
-# Where the Python is that has what the example consumer needs.
-find_python() {
-    local environment=$services_cache/python
-    if [ ! -f "$environment/complete" ]; then
-        if ! python3 -c 'import venv, ensurepip' 2> /dev/null; then
-            install_packages python3 python3-venv || return 1
-        fi
-        rm -rf "$environment"
-        python3 -m venv "$environment" >&2
-        "$environment/bin/pip" install -q --disable-pip-version-check -r "$services_directory/requirements.txt" >&2
-        touch "$environment/complete"
-    fi
-    printf '%s' "$environment/bin/python"
+launch_kafka() {
+    exec_kafka TERM kafka.Kafka "$1/server.properties" > "$1/log" 2>&1 &
+    service_processes+=($!)
+    service_signals+=(TERM)
+}
+
+exec_kafka() {
+    local signal=$1 libraries
+    shift
+    libraries=$(find_kafka)
+    exec_owned "$signal" java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$libraries/*" "$@"
+}
+
+# Whether a broker answers, and knows of a broker that takes requests: its port is open before that.
+kafka_answers() {
+    local port=$1 brokers
+    # Size, request "metadata" in version 4, correlation, no client's name; no topics, none to be made.
+    brokers=$(
+        exec 3<> "/dev/tcp/127.0.0.1/$port"
+        printf '\0\0\0\17\0\3\0\4\0\0\0\1\377\377\0\0\0\0\0' >&3
+        # Size, correlation and throttle time come before the number of brokers.
+        timeout 2 head -c 16 <&3 | tail -c 4 | od -An -tu1 | tr -d ' 0'
+    )
+    [ -n "$brokers" ]
 }

@@ -22,6 +22,7 @@ pub struct Cluster {
     environment: Vec<(String, String)>,
     processes: BTreeMap<&'static str, Process>,
     addresses: BTreeMap<&'static str, String>,
+    topic: String,
     pub client: Client,
 }
 
@@ -32,13 +33,14 @@ struct Process {
     address: String,
 }
 
-/// A deployment with two nodes that take writes and answer reads, and one process of each other role.
+/// A deployment with two nodes that take writes and answer reads, and one process of each other role. Whoever builds views
+/// comes before those who read them.
 pub const USUAL: [(&str, &[&str]); 5] = [
-    ("node-1", &["command", "query"]),
-    ("node-2", &["command", "query"]),
-    ("relay", &["relay"]),
     ("projector", &["projector"]),
     ("reactor", &["reactor"]),
+    ("relay", &["relay"]),
+    ("node-1", &["command", "query"]),
+    ("node-2", &["command", "query"]),
 ];
 
 /// What a deployment lives on.
@@ -87,7 +89,7 @@ impl Cluster {
             command(&["token", "--subject", "nobody", "--role", "user", "--data-dir"]).arg(directory.path()).output();
         assert!(made.unwrap().status.success());
         let (processes, addresses) = (BTreeMap::new(), BTreeMap::new());
-        Self { directory, environment, processes, addresses, client }
+        Self { directory, environment, processes, addresses, topic, client }
     }
 
     /// The usual deployment, ready.
@@ -173,6 +175,11 @@ impl Cluster {
         let mut command = command(arguments);
         command.arg("--data-dir").arg(self.data(name)).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.output().unwrap()
+    }
+
+    /// The topic that its processes share.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// A token.

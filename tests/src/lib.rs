@@ -9,6 +9,7 @@ mod backup;
 mod cluster;
 mod colophon;
 mod concurrency;
+mod consumer;
 mod crash;
 mod data_directory;
 mod dead_letters;

@@ -69,7 +69,7 @@ pub(crate) fn name(stream: u128) -> StreamId {
     StreamId::new(&schemas::stream::stock(BookId::from(Uuid::from_u128(stream)), &Location::main()))
 }
 
-fn request(id: u128, stream: u128, command: stock::Command) -> Request {
+pub(crate) fn request(id: u128, stream: u128, command: stock::Command) -> Request {
     Request {
         id: CommandId(Uuid::from_u128(id)),
         body_hash: BodyHash([0; 32]),

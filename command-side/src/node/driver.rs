@@ -2,7 +2,7 @@
 
 use super::{Target, Writing};
 use crate::dispatcher::{self, Dispatcher};
-use crate::remote::Peers;
+use crate::remote::{Peers, Remote};
 use crate::stream::Streams;
 use platform::event_log::LogError;
 use platform::postgres::lease::{Epoch, Standing};
@@ -22,6 +22,8 @@ pub(super) struct Driver {
     pub(super) seam: Seam,
     pub(super) settings: dispatcher::Settings,
     pub(super) peers: Peers,
+    /// The node that commands went to last: its connection is kept for its next term.
+    pub(super) last: Option<Remote>,
 }
 
 /// A dispatcher of this node's, and the epoch it decides under.
@@ -67,7 +69,7 @@ impl Driver {
     }
 
     /// Has commands go where they belong now.
-    async fn take(&self, standing: &Standing, deciding: &mut Option<Deciding>, over: Epoch) {
+    async fn take(&mut self, standing: &Standing, deciding: &mut Option<Deciding>, over: Epoch) {
         match standing {
             Standing::Ours { epoch, .. } if deciding.as_ref().is_some_and(|deciding| deciding.epoch == *epoch) => {}
             Standing::Ours { epoch, .. } if *epoch <= over => {}
@@ -76,20 +78,17 @@ impl Driver {
                 *deciding = Some(self.begin(*epoch));
             }
             Standing::Theirs { address, epoch } => {
-                let known = match &*self.target.borrow() {
-                    Target::There(remote) if remote.address() == address => Some(remote.clone()),
-                    _ => None,
-                };
-                if known.as_ref().is_some_and(|remote| remote.epoch() == *epoch) {
+                if matches!(&*self.target.borrow(), Target::There(remote) if remote.is(address, *epoch)) {
                     return;
                 }
                 self.leave(deciding).await;
-                let remote = match known {
-                    Some(remote) => Ok(remote.under(*epoch)),
-                    None => self.peers.at(address, *epoch),
-                };
+                let known = self.last.take().filter(|remote| remote.address() == address);
+                let remote = known.map_or_else(|| self.peers.at(address, *epoch), |remote| Ok(remote.under(*epoch)));
                 match remote {
-                    Ok(remote) => self.announce(Target::There(remote)),
+                    Ok(remote) => {
+                        self.last = Some(remote.clone());
+                        self.announce(Target::There(remote));
+                    }
                     Err(error) => tracing::error!(%error, "`{address}` is no address of a node"),
                 }
             }

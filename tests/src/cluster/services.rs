@@ -152,9 +152,9 @@ impl Kafka {
                 &initial,
             ]);
         }
-        for broker in 0..brokers {
-            kafka.begin(broker);
-        }
+        // None of them listens before most of them are there.
+        (0..brokers).for_each(|broker| kafka.spawn(broker));
+        (0..brokers).for_each(|broker| kafka.wait(broker));
         Some(kafka)
     }
 
@@ -182,13 +182,21 @@ impl Kafka {
         std::fs::write(self.config(broker), config).unwrap();
     }
 
-    /// Starts a broker, or starts it again, and waits until it listens.
+    /// Starts a broker again, and waits until it listens.
     pub fn begin(&mut self, broker: usize) {
+        self.spawn(broker);
+        self.wait(broker);
+    }
+
+    fn spawn(&mut self, broker: usize) {
         let log = self.directory.path().join(format!("log-{broker}"));
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = self.java();
         command.arg("kafka.Kafka").arg(self.config(broker)).stdout(log).stderr(Stdio::null());
         self.brokers[broker] = Some(Owned(command.spawn().unwrap()));
+    }
+
+    fn wait(&self, broker: usize) {
         let begun = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.ports[broker].0)).is_err() {
             assert!(begun.elapsed() < START_WITHIN, "Kafka does not start");
