@@ -308,7 +308,8 @@ async fn a_write_that_is_broken_off_anywhere_leaves_nothing_open() {
     let Some(database) = Scratch::new().await else { return };
     let store = builder(&database).await;
     let pool = database.connect(1).await;
-    for steps in 0..40 {
+    for round in 0..60 {
+        let steps = round % 15;
         let from = live(&store).checkpoints().await.unwrap().remove(0).position.0;
         let writes = change(&store, 0, from + 1, &[counter("a", 1, 1)]).await;
         let live = live(&store);
@@ -328,7 +329,7 @@ async fn a_write_that_is_broken_off_anywhere_leaves_nothing_open() {
         // On each of the store's connections in turn: a read between moves which of them writes.
         for n in 0..6 {
             all(&store).await;
-            let to = 1_000 + 10 * steps + n;
+            let to = 1_000 + 10 * round + n;
             let next = change(&store, 1, to, &[]).await;
             assert!(live.write(&next).await.unwrap());
             let committed = sqlx::query_scalar("SELECT position FROM checkpoints WHERE partition = 1");
