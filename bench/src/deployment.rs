@@ -29,6 +29,7 @@ impl Deployment {
         let directory = tempfile::tempdir_in(logs)?;
         let keys = directory.path().join("keys-of-all");
         let made = Command::new(binary)
+            .env_clear()
             .args(["token", "--subject", "nobody", "--role", "user", "--data-dir"])
             .arg(&keys)
             .output()?;

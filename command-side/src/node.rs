@@ -68,7 +68,7 @@ enum Target {
     /// To the dispatcher in this process.
     Here(Epoch, Dispatcher),
     /// To another node.
-    There(Remote),
+    There(Arc<Remote>),
     /// Nowhere any more: this node is stopping.
     Stopped,
 }
@@ -85,7 +85,7 @@ impl Node {
         let answer_within = settings.answer_within;
         let (target, targets) = watch::channel(Target::Nobody);
         let (term, terms) = watch::channel(None);
-        let peers = Peers::new(log, snapshots.clone(), secret, answer_within);
+        let peers = Peers::new(seam.random_uuid(), log, snapshots.clone(), secret, answer_within);
         let driver =
             Driver { standing: standing.clone(), target, term, writing, snapshots, seam, settings, peers, last: None };
         let running = tokio::spawn(driver.run(stop));
@@ -120,7 +120,7 @@ impl Node {
             let target: Option<Arc<dyn Commands>> = match &*targets.borrow_and_update() {
                 Target::Nobody => None,
                 Target::Here(epoch, _) => Some(Arc::new(self.under(*epoch))),
-                Target::There(remote) => Some(Arc::new(remote.clone())),
+                Target::There(remote) => Some(remote.clone()),
                 Target::Stopped => return Err(Unavailable::Stopping),
             };
             if let Some(target) = target {

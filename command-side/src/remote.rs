@@ -10,10 +10,12 @@ use platform::event_log::{EventLog, Revision, StreamId};
 use platform::postgres::lease::Epoch;
 use platform::snapshot_store::SnapshotStore;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
+use uuid::Uuid;
 use v1::commands_client::CommandsClient;
 
 /// Calls of a kind that may be under way from one node at once: fewer than a connection carries.
@@ -26,6 +28,9 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(2);
 /// What a node needs to send commands to others.
 #[derive(Clone)]
 pub struct Peers {
+    sender: Uuid,
+    /// See [`Peers::session`].
+    session: Arc<AtomicU64>,
     secret: Secret,
     folded: Arc<Folded>,
     bounds: Arc<Bounds>,
@@ -40,8 +45,10 @@ struct Bounds {
 }
 
 impl Peers {
-    /// Reads what answers speak of from `log`; who asks waits for `answer_within` at most.
+    /// What the process `sender` sends others. What answers speak of is read from `log`; who asks waits for
+    /// `answer_within` at most.
     pub fn new(
+        sender: Uuid,
         log: Arc<dyn EventLog>,
         snapshots: Option<Arc<SnapshotStore>>,
         secret: Secret,
@@ -49,11 +56,19 @@ impl Peers {
     ) -> Self {
         let [customer, system, follow] = std::array::from_fn(|_| Semaphore::new(CONCURRENT_CALLS));
         Self {
+            sender,
+            session: Arc::default(),
             secret,
             folded: Arc::new(Folded::new(Streams { log, snapshots })),
             bounds: Arc::new(Bounds { customer, system, follow }),
             answer_within,
         }
+    }
+
+    /// Counts the attempts that were given up: what was sent before and not answered may be on its way still, and is not to
+    /// take effect after its next attempt was answered.
+    pub(crate) fn session(&self) -> u64 {
+        self.session.load(Ordering::SeqCst)
     }
 
     /// The node at an address, such as `127.0.0.1:9000`, while it writes the log under an epoch. It is connected to when
@@ -135,17 +150,38 @@ impl Remote {
     }
 }
 
+/// A command on its way, in a session that ends with it unless it is answered.
+struct Attempt<'a> {
+    sessions: &'a AtomicU64,
+    session: u64,
+    answered: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // Only by the first of all that were given up together.
+            let (session, next) = (self.session, self.session + 1);
+            let _ = self.sessions.compare_exchange(session, next, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+}
+
 impl Commands for Remote {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Answer, Unavailable>> {
         let bound = match request.lane {
             Lane::Customer => &self.peers.bounds.customer,
             Lane::System => &self.peers.bounds.system,
         };
-        let (stream, folded) = (request.stream.clone(), &self.peers.folded);
-        let message = wire::send_request(self.epoch, request);
         async move {
+            let (stream, folded, session) = (request.stream.clone(), &self.peers.folded, self.peers.session());
+            let mut attempt = Attempt { sessions: &self.peers.session, session, answered: false };
+            let message = wire::send_request(self.epoch, self.peers.sender, session, request);
             let send = async |mut client: CommandsClient<Channel>, message| client.send(message).await;
-            self.call(bound, message, send, async |answer| wire::read_answer(answer, &stream, folded).await).await
+            let read = async |answer| wire::read_answer(answer, &stream, folded).await;
+            let result = self.call(bound, message, send, read).await;
+            attempt.answered = !matches!(result, Err(Unavailable::NoWriter | Unavailable::TimedOut));
+            result
         }
         .boxed()
     }

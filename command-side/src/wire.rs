@@ -27,7 +27,7 @@ pub(crate) enum WireError {
     Decode(#[from] DecodeError),
 }
 
-pub(crate) fn send_request(epoch: Epoch, request: Request) -> v1::SendRequest {
+pub(crate) fn send_request(epoch: Epoch, sender: Uuid, session: u64, request: Request) -> v1::SendRequest {
     let lane = lane_number(request.lane);
     let Encoded { event_type, version, data } = schemas::commands::encode(&request.command);
     v1::SendRequest {
@@ -41,7 +41,13 @@ pub(crate) fn send_request(epoch: Epoch, request: Request) -> v1::SendRequest {
         version: version.into(),
         data,
         traceparent: request.traceparent,
+        sender: sender.as_bytes().to_vec(),
+        session,
     }
+}
+
+pub(crate) fn read_sender(message: &v1::SendRequest) -> Result<Uuid, WireError> {
+    Uuid::from_slice(&message.sender).map_err(|_| WireError::Field("sender"))
 }
 
 pub(crate) fn read_request(message: v1::SendRequest) -> Result<Request, WireError> {

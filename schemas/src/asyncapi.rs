@@ -35,7 +35,8 @@ impl Published {
         let names = std::fs::read_dir(root().join("json-schema")).unwrap().map(|entry| entry.unwrap().file_name());
         let mut all: Vec<_> = names
             .map(|name| {
-                let (event_type, version) = name.to_str().unwrap().strip_suffix(".json").unwrap().split_once(".v").unwrap();
+                let (event_type, version) =
+                    name.to_str().unwrap().strip_suffix(".json").unwrap().split_once(".v").unwrap();
                 Self { event_type: event_type.to_owned(), version: version.parse().unwrap() }
             })
             .collect();
@@ -119,7 +120,10 @@ fn event_headers() -> Value {
         ("ce_id", header(&format!("^{UUID}$"), "The event's id.")),
         ("ce_type", header("^colophon\\.[A-Za-z]+\\.v[0-9]+$", "`colophon.`, the event's type, `.v` and its version.")),
         ("ce_subject", header("^[a-z]+-", "The stream: the aggregate and its id, such as `book-<UUID>`.")),
-        ("ce_dataschema", header("^/schemas/", "The published schema of the payload; the last part is its file's name.")),
+        (
+            "ce_dataschema",
+            header("^/schemas/", "The published schema of the payload; the last part is its file's name."),
+        ),
         ("ce_time", json!({"type": "string", "format": "date-time", "description": "When it was decided."})),
         ("content-type", json!({"type": "string", "const": "application/json"})),
         ("traceparent", json!({"type": "string", "description": "W3C trace context of the request that caused it."})),
@@ -319,7 +323,8 @@ fn the_document_has_the_form_of_asyncapi_3() {
         assert!(operation["action"] == "send" || operation["action"] == "receive");
         assert!(operation["channel"]["$ref"].is_string());
     }
-    let fields = ["name", "title", "summary", "description", "tags", "traits", "headers", "payload", "examples", "bindings"];
+    let fields =
+        ["name", "title", "summary", "description", "tags", "traits", "headers", "payload", "examples", "bindings"];
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     for (name, message) in document["components"]["messages"].as_object().unwrap() {
         assert!(name.chars().all(allowed), "{name}");

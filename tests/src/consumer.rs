@@ -31,7 +31,16 @@ async fn the_example_consumer_reads_every_event_of_the_topic() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = Command::new(python)
         .arg(root.join("examples/consumer/consumer.py"))
-        .args(["--brokers", &ground.kafka, "--topic", cluster.topic(), "--until-position", &position.to_string()])
+        .args([
+            "--brokers",
+            &ground.kafka,
+            "--topic",
+            cluster.topic(),
+            "--until-position",
+            &position.to_string(),
+            "--group",
+            cluster.topic(),
+        ])
         .arg("--schemas")
         .arg(root.join("schemas/json-schema"))
         .output()

@@ -87,7 +87,7 @@ impl Driver {
                 match remote {
                     Ok(remote) => {
                         self.last = Some(remote.clone());
-                        self.announce(Target::There(remote));
+                        self.announce(Target::There(Arc::new(remote)));
                     }
                     Err(error) => tracing::error!(%error, "`{address}` is no address of a node"),
                 }

@@ -6,7 +6,8 @@ mod load;
 use super::*;
 use crate::commands::Refusal;
 use crate::dispatcher::tests::{adjust, name, request};
-use cluster::{Cluster, SECRET, within};
+use crate::wire::v1;
+use cluster::{Cluster, SECRET, SENDER, within};
 use domain::stock::{self, Copies};
 use domain::{Rejection, State};
 use platform::event_log::{BodyHash, Position};
@@ -143,6 +144,39 @@ async fn what_was_sent_in_one_term_takes_no_effect_in_a_later_one() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_given_up_takes_no_effect_after_the_next_one() {
+    let cluster = Cluster::of(1).await;
+    cluster.elect(0).await;
+    let no_writer = Some(v1::answer::Outcome::Unavailable(v1::Unavailable::NoWriter.into()));
+    // The second attempt overtakes the first one, and is refused: the first must not be accepted then.
+    let second = cluster.attempt(0, Epoch(1), 1, adjust(1, 1, -1)).await;
+    assert!(matches!(second.outcome, Some(v1::answer::Outcome::Rejection(_))), "{second:?}");
+    assert!(cluster.node(0).send(adjust(2, 1, 1)).await.unwrap().outcome.is_ok());
+    assert_eq!(cluster.attempt(0, Epoch(1), 0, adjust(1, 1, -1)).await.outcome, no_writer);
+    assert_eq!(cluster.events().await.len(), 1);
+    let third = cluster.attempt(0, Epoch(1), 1, adjust(1, 1, -1)).await;
+    assert_eq!(third.outcome, Some(v1::answer::Outcome::Revision(2)));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_gives_up_an_attempt_begins_another_session() {
+    let cluster = Cluster::of(1).await;
+    cluster.elect(0).await;
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let peers = cluster.peers();
+    let (Ok(gone), Ok(there)) = (peers.at(&gone, Epoch(1)), peers.at(cluster.address(0), Epoch(1))) else {
+        panic!("they are addresses")
+    };
+    assert_eq!(gone.send(adjust(1, 1, 1)).await, Err(Unavailable::NoWriter));
+    assert_eq!(peers.session(), 1);
+    assert!(there.send(adjust(1, 1, 1)).await.unwrap().outcome.is_ok());
+    assert!(there.send(adjust(2, 1, -2)).await.unwrap().outcome.is_err());
+    assert_eq!(peers.session(), 1, "an answer is no loss");
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_that_is_not_the_writer_hands_nothing_on() {
     let cluster = Cluster::of(3).await;
     cluster.elect(0).await;
@@ -181,8 +215,10 @@ async fn a_writer_that_is_silent_is_not_waited_for_once_there_is_another() {
     let sent = tokio::spawn(async move { asked.send(adjust(1, 1, 1)).await });
     let connection = within("it connects", silent.accept()).await.unwrap();
     assert!(!sent.is_finished());
+    let begun = Instant::now();
     cluster.elect(0).await;
     within("it is decided here", sent).await.unwrap().unwrap().outcome.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "it waited until the connection was given up");
     drop(connection);
     cluster.stop().await;
 }
@@ -191,8 +227,13 @@ async fn a_writer_that_is_silent_is_not_waited_for_once_there_is_another() {
 async fn only_nodes_are_served() {
     let cluster = Cluster::of(1).await;
     cluster.elect(0).await;
-    let foreign =
-        Peers::new(cluster.log(), None, Secret::parse(&SECRET.replace('0', "1")).unwrap(), Duration::from_secs(10));
+    let foreign = Peers::new(
+        SENDER,
+        cluster.log(),
+        None,
+        Secret::parse(&SECRET.replace('0', "1")).unwrap(),
+        Duration::from_secs(10),
+    );
     let Ok(foreign) = foreign.at(cluster.address(0), Epoch(1)) else { panic!("it is an address") };
     assert_eq!(foreign.send(adjust(1, 1, 1)).await, Err(Unavailable::NoWriter));
     assert_eq!(foreign.peek(Lane::System, vec![name(1)]).await, Err(Unavailable::NoWriter));

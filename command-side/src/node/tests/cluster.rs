@@ -1,11 +1,12 @@
 //! Nodes that reach each other over gRPC, one log that knows whose epoch it is, and a lease that goes where it is told.
 
 use super::super::{Node, Parts};
+use crate::commands::Request;
 use crate::dispatcher::Settings;
 use crate::grpc_server::serve;
 use crate::remote::Peers;
 use crate::secret::Secret;
-use crate::wire::v1;
+use crate::wire::{self, v1};
 use futures_util::future::{BoxFuture, FutureExt};
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::{Append, EventLog, LogError, LogId, Position, RecordedEvent, Revision, StreamId, Verdict};
@@ -23,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(super) const SECRET: &str = "00000000000000000000000000000000";
+
+/// A node that is none of the cluster's.
+pub(super) const SENDER: Uuid = Uuid::from_u128(7);
 
 /// What has to come comes by then.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,7 +58,7 @@ impl EventLog for Written {
             }
             let verdicts = self.log.append(batch).await;
             drop(current);
-            if begun % 3 == 0 {
+            if begun.is_multiple_of(3) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             verdicts
@@ -158,7 +162,7 @@ impl Cluster {
     }
 
     pub(super) fn peers(&self) -> Peers {
-        Peers::new(self.log(), None, Secret::parse(SECRET).unwrap(), self.answer_within)
+        Peers::new(SENDER, self.log(), None, Secret::parse(SECRET).unwrap(), self.answer_within)
     }
 
     pub(super) async fn events(&self) -> Vec<RecordedEvent> {
@@ -211,12 +215,23 @@ impl Cluster {
         self.tell(old, Standing::Ours { epoch, until: Instant::now() });
         let epoch = self.next_epoch().await;
         self.tell(new, Standing::Ours { epoch, until: Instant::now() + PATIENCE });
+        // Until then it would ask the old one, and that would hear of it.
+        self.until("it writes", || *self.node(new).writing().borrow() == Some(epoch)).await;
     }
 
     /// Tells a member that another has the lease.
     pub(super) async fn inform(&self, member: usize, owner: usize) {
         let epoch = *self.lock.lock().await;
         self.tell(member, Standing::Theirs { address: self.address(owner).to_owned(), epoch });
+    }
+
+    /// Sends a member a command as another node's attempt in one of its sessions.
+    pub(super) async fn attempt(&self, member: usize, epoch: Epoch, session: u64, request: Request) -> v1::Answer {
+        let address = format!("http://{}", self.address(member));
+        let mut client = v1::commands_client::CommandsClient::connect(address).await.unwrap();
+        let mut request = tonic::Request::new(wire::send_request(epoch, SENDER, session, request));
+        Secret::parse(SECRET).unwrap().sign(request.metadata_mut());
+        client.send(request).await.unwrap().into_inner()
     }
 
     /// What somebody is told who does not say who he is.
