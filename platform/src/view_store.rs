@@ -196,6 +196,12 @@ pub trait ViewStore: Send + Sync {
     /// in which case nothing is taken.
     fn write<'a>(&'a self, change: &'a Change) -> BoxFuture<'a, Result<bool, StoreError>>;
 
+    /// Whether changes of several partitions are best written together: no row is of more than one of them. An index of one
+    /// process has rows of several, so that each partition's change rests on the one before it.
+    fn takes_together(&self) -> bool {
+        false
+    }
+
     /// Takes changes of several partitions, each wholly or not at all, as [`ViewStore::write`] says.
     fn write_all<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
         async move {

@@ -121,7 +121,13 @@ impl Worker {
         let mut rest = fitting(&self.partitions, &|_| true);
         while !rest.is_empty() {
             let before: Vec<_> = rest.iter().map(|(from, _)| from.clone()).collect();
-            self.apply(rest).await?;
+            if self.store.takes_together() {
+                self.apply(rest).await?;
+            } else {
+                for one in rest {
+                    self.apply(vec![one]).await?;
+                }
+            }
             // Where somebody else was first, what is left of these is folded anew: the bus may not deliver them again.
             rest = fitting(&self.partitions, &|now| {
                 before.iter().any(|from| from.partition == now.partition && from != now)

@@ -263,6 +263,10 @@ impl ViewStore for TableGeneration {
         async move { Ok(self.try_write(std::slice::from_ref(change)).await? == [true]) }.boxed()
     }
 
+    fn takes_together(&self) -> bool {
+        true
+    }
+
     fn write_all<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<Vec<bool>, StoreError>> {
         self.try_write(changes).boxed()
     }
