@@ -118,7 +118,7 @@ find_kafka() {
         say "fetching Kafka"
         rm -rf "$libraries"
         mkdir -p "$libraries"
-        mvn -B -q -Dstyle.color=never -f "$services_directory/pom.xml" \
+        TERM=dumb mvn -B -q -f "$services_directory/pom.xml" \
             dependency:copy-dependencies "-DoutputDirectory=$libraries" >&2
         touch "$libraries/complete"
     fi
