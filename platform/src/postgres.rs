@@ -2,6 +2,7 @@
 
 pub mod lease;
 pub mod scratch;
+pub(crate) mod transaction;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection};

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// The live generation moves on while the new one is filled: when that is no more than so many events behind, the rest is
 /// taken at once.
@@ -301,7 +302,7 @@ impl Rebuild {
             self.fill(&other.store, self.log.head().await?).await?;
             // What is taken is not seen before it is committed.
             let position = view_store::position(&self.generations.freeze(other.number).await?.checkpoints()).0;
-            if self.generations.switch(other.number).await? == Switch::Done {
+            if self.switch_while_it_keeps_up(other).await? == Switch::Done {
                 for older in older.iter().filter(|older| older.number != other.number) {
                     if let Err(error) = self.generations.drop_generation(older.number).await {
                         let (view, number) = (self.view.name(), older.number);
@@ -314,6 +315,34 @@ impl Rebuild {
             }
         }
         Err(self.behind(other))
+    }
+
+    /// Where the live one is fed by other processes, it is held still for the switch until the other one is there too: so
+    /// that goes on meanwhile.
+    async fn switch_while_it_keeps_up(&self, other: &Generation) -> Result<Switch, RebuildError> {
+        let until = CancellationToken::new();
+        let switching = async {
+            let switched = self.generations.switch(other.number).await;
+            until.cancel();
+            switched
+        };
+        let (switched, kept_up) = tokio::join!(switching, self.keep_up(&other.store, &until));
+        let switched = switched?;
+        if switched == Switch::Behind {
+            kept_up?;
+        }
+        Ok(switched)
+    }
+
+    /// Takes the log into a generation, and what comes then, until that is enough.
+    async fn keep_up(&self, store: &Arc<dyn ViewStore>, until: &CancellationToken) -> Result<(), RebuildError> {
+        let mut worker = Worker::open(self.view, Arc::clone(store)).await?;
+        while !until.is_cancelled() {
+            let to = worker.everywhere(self.log.head().await?);
+            while !until.is_cancelled() && worker.advance(self.log.as_ref(), &to).await?.is_some() {}
+            until.run_until_cancelled(self.log.wait_past(worker.position())).await.transpose()?;
+        }
+        Ok(())
     }
 
     fn behind(&self, other: &Generation) -> RebuildError {

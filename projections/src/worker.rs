@@ -59,20 +59,19 @@ impl Worker {
         log: &dyn EventLog,
         stop: CancellationToken,
     ) -> Result<(), WorkerError> {
-        let taking = async {
-            loop {
-                let deliveries = bus.next(BATCH).await?;
-                loop {
-                    let missing = self.take(&deliveries).await?;
-                    if missing.is_empty() {
-                        break;
-                    }
-                    while self.advance(log, &missing).await?.is_some() {}
-                    metrics::counter!("projection_gaps_closed_total", "view" => self.view.name()).increment(1);
+        while let Some(deliveries) = stop.run_until_cancelled(bus.next(BATCH)).await {
+            let deliveries = deliveries?;
+            // What is being written is written to its end: a store tells of it after that.
+            while !stop.is_cancelled() {
+                let missing = self.take(&deliveries).await?;
+                if missing.is_empty() {
+                    break;
                 }
+                while !stop.is_cancelled() && self.advance(log, &missing).await?.is_some() {}
+                metrics::counter!("projection_gaps_closed_total", "view" => self.view.name()).increment(1);
             }
-        };
-        stop.run_until_cancelled(taking).await.unwrap_or(Ok(()))
+        }
+        Ok(())
     }
 
     /// Takes the log's next share into those partitions that are behind; answers how far all of the view is then, or none

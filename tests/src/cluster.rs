@@ -235,7 +235,8 @@ impl Drop for Cluster {
         }
         if std::thread::panicking() {
             for name in self.processes.keys() {
-                eprintln!("--- {name}\n{}", std::fs::read_to_string(self.log_path(name)).unwrap_or_default());
+                let log = std::fs::read_to_string(self.log_path(name)).unwrap_or_default();
+                let _ = writeln!(std::io::stderr(), "--- {name}\n{log}");
             }
         }
     }

@@ -3,6 +3,8 @@
 //!
 //! `make test` runs short outages; `COLOPHON_FAULTS=full` (`make test-faults`) runs them at full length.
 
+#![expect(clippy::print_stdout, reason = "a fault's figures are what it is run for")]
+
 use crate::cluster::services::{Kafka, Postgres};
 use crate::cluster::{Cluster, Ground, USUAL};
 use crate::colophon::{answer, book, isbn, said};

@@ -14,6 +14,7 @@ mod consumer;
 mod crash;
 mod data_directory;
 mod dead_letters;
+mod distributed;
 mod evolution;
 mod faults;
 mod import;

@@ -1,3 +1,5 @@
+//! Facts about partitions: none overlaps another, and none leaves a gap.
+
 use super::*;
 use crate::event_log::{BodyHash, CommandId, Envelope, EventId, Revision, StreamId};
 use crate::seam::Timestamp;

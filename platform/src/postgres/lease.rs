@@ -3,9 +3,10 @@
 //! A lease is a row. Its *epoch* counts its owners; whoever acts under a lease where that matters checks the epoch under
 //! the log's lock, under which leases change hands. The time is the database's alone.
 
+use super::transaction::Transaction;
 use super::{connect, lock_log};
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -167,8 +168,8 @@ impl Lease {
     /// Takes the lease under the log's lock, if it is free.
     async fn acquire(&self) -> Result<Option<Epoch>, LeaseError> {
         let Terms { name, owner, address, ttl } = &self.terms;
-        let mut connection = self.pool.acquire().await?;
-        let mut transaction = connection.begin().await?;
+        // This may be given up at any moment: see [`Transaction`].
+        let mut transaction = Transaction::begin(&self.pool).await?;
         lock_log(&mut transaction).await?;
         let epoch: Option<i64> = sqlx::query_scalar(ACQUIRE)
             .bind(name)

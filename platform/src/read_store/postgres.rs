@@ -11,7 +11,6 @@ mod notice;
 mod opening;
 mod statements;
 mod tables;
-mod transaction;
 
 use super::shared::Shared;
 use super::{Access, Table, View, Views};

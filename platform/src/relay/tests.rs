@@ -1,3 +1,5 @@
+//! The relay on a real broker: alone, two at once, cut off, and on a log that fails.
+
 use super::*;
 use crate::bus::kafka::feed::{Feed, Mode};
 use crate::bus::kafka::reference::{Reference, WITHIN, log, write};

@@ -1,3 +1,5 @@
+//! Deliveries as messages, and back.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -3,9 +3,9 @@
 use super::Database;
 use super::notice::{CHANNEL, Notice};
 use super::statements::{Kind, Statements};
-use super::transaction::Transaction;
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
+use crate::postgres::transaction::Transaction;
 use crate::read_store::catalogue::{self, CheckpointRow};
 use crate::read_store::shared::Shared;
 use crate::view_store::{Change, Key, Parked, SetAside, Skipped, StoreError, ViewStore};

@@ -5,9 +5,9 @@ use super::generation::TableGeneration;
 use super::notice::{self, Moved, News, Slots};
 use super::statements::{self, Statements};
 use super::tables::{self, Catalogued};
-use super::transaction::Transaction;
 use crate::bus::Checkpoint;
 use crate::event_log::Position;
+use crate::postgres::transaction::Transaction;
 use crate::read_store::shared::Shared;
 use crate::read_store::{Param, Rows, Select, View};
 use crate::view_store::members::{ByNumber, Members};
@@ -17,7 +17,15 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query_as_with};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long the live generation stands still for a switch while the other one catches up with it.
+const CATCH_UP_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// All generations of one view.
 pub(super) struct TableGenerations {
@@ -175,27 +183,14 @@ impl TableGenerations {
             transaction.rollback().await?;
             return Ok(Switch::Done);
         }
-        // Whoever writes to either holds the one checkpoint that it moves: so both stand still until the switch is done. The
-        // live one first: it is the other that may go on until all are held.
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
-            "SELECT partition, CASE WHEN table_name = $1 THEN position ELSE -position END FROM checkpoints
-             WHERE table_name IN ($1, $2) ORDER BY table_name = $1, partition FOR UPDATE",
-        )
-        .bind(tables::name(table, number))
-        .bind(tables::name(table, from))
-        .fetch_all(&mut *transaction)
-        .await?;
-        let partitions = usize::from(self.database.partitions);
-        let mut ahead_by = vec![0_i64; partitions];
-        for (partition, position) in rows {
-            if let Some(ahead_by) = usize::try_from(partition).ok().and_then(|it| ahead_by.get_mut(it)) {
-                *ahead_by += position;
-            }
-        }
-        if ahead_by.iter().any(|ahead_by| *ahead_by < 0) {
+        // Whoever writes holds the checkpoints that he moves. So the live one stands still from now on until the switch is
+        // done, and the other one as soon as it is as far: it only goes forward.
+        let live = tables::hold(&mut transaction, table, from).await?;
+        if !self.catches_up(number, &live).await? {
             transaction.rollback().await?;
             return Ok(Switch::Behind);
         }
+        tables::hold(&mut transaction, table, number).await?;
         tables::show(&mut transaction, table, number).await?;
         sqlx::query("UPDATE generations SET stage = $1 WHERE view = $2 AND stage = $3")
             .bind(Stage::Building.name())
@@ -207,6 +202,20 @@ impl TableGenerations {
         tables::set_stage(&mut transaction, view, number, Stage::Live).await?;
         self.commit(transaction).await?;
         Ok(Switch::Done)
+    }
+
+    /// Whether a generation is as far as these positions, or soon is.
+    async fn catches_up(&self, number: u32, live: &[Position]) -> Result<bool, StoreError> {
+        let generation = self.members.get(number)?;
+        let until = Instant::now() + CATCH_UP_WITHIN;
+        loop {
+            let reached = generation.read_checkpoints(&self.database.pool).await?;
+            let is_as_far = reached.iter().zip(live).all(|(reached, live)| reached.position >= *live);
+            if is_as_far || Instant::now() >= until {
+                return Ok(is_as_far && reached.len() == live.len());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Notes what a generation is for, unless readers see it.

@@ -2,8 +2,8 @@
 
 use super::notice;
 use super::tables::{self, CATALOGUE, Catalogued};
-use super::transaction::Transaction;
 use crate::event_log::{EventLog, Position};
+use crate::postgres::transaction::Transaction;
 use crate::read_store::Table;
 use crate::view_store::{Source, Stage, StoreError};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};

@@ -92,6 +92,21 @@ pub(super) async fn lock_view(transaction: &mut PgConnection, view: &str) -> Res
         .map(drop)
 }
 
+/// Keeps all from writing into a generation until the transaction ends; answers how far its partitions are. In their order:
+/// so does whoever writes.
+pub(super) async fn hold(
+    transaction: &mut PgConnection,
+    table: &Table,
+    number: u32,
+) -> Result<Vec<Position>, sqlx::Error> {
+    let positions: Vec<i64> =
+        sqlx::query_scalar("SELECT position FROM checkpoints WHERE table_name = $1 ORDER BY partition FOR UPDATE")
+            .bind(name(table, number))
+            .fetch_all(transaction)
+            .await?;
+    Ok(positions.into_iter().map(|position| Position(position.cast_unsigned())).collect())
+}
+
 /// Creates a generation, empty, and answers its number: one that none of the view ever had.
 pub(super) async fn create(
     transaction: &mut PgConnection,

@@ -4,6 +4,7 @@ use super::*;
 use crate::postgres;
 use sqlx::PgPool;
 use std::collections::BTreeMap;
+use std::task::Poll;
 use tokio::time::timeout;
 
 const SOURCE: Source = Source { log: LogId(Uuid::from_u128(1)), head: Position(0), partitions: 4 };
@@ -306,30 +307,34 @@ async fn the_character_that_no_text_can_hold_stops_nothing() {
 async fn a_write_that_is_broken_off_anywhere_leaves_nothing_open() {
     let Some(database) = Scratch::new().await else { return };
     let store = builder(&database).await;
-    for steps in 0..60 {
+    let pool = database.connect(1).await;
+    for round in 0..60 {
+        let steps = round % 15;
         let from = live(&store).checkpoints().await.unwrap().remove(0).position.0;
         let writes = change(&store, 0, from + 1, &[counter("a", 1, 1)]).await;
         let live = live(&store);
         let mut writing = live.write(&writes);
-        // It is dropped after so many answers, whatever it is doing then.
-        for _ in 0..steps {
-            tokio::select! {
-                biased;
-                written = &mut writing => {
-                    written.unwrap();
-                    break;
-                }
-                () = tokio::time::sleep(Duration::from_micros(100)) => {}
+        // It is dropped after so many steps, whatever it is doing then.
+        let mut polls = 0;
+        let broken_off = std::future::poll_fn(|context| {
+            polls += 1;
+            if polls > steps {
+                Poll::Ready(())
+            } else {
+                writing.as_mut().poll(context).map(|written| assert!(written.unwrap()))
             }
-        }
+        });
+        broken_off.await;
         drop(writing);
-        let next = change(&store, 1, 1_000 + steps, &[]).await;
-        assert!(live.write(&next).await.unwrap());
-        // By another connection than those of the store.
-        let pool = database.connect(1).await;
-        let committed: i64 =
-            sqlx::query_scalar("SELECT position FROM checkpoints WHERE partition = 1").fetch_one(&pool).await.unwrap();
-        assert_eq!(committed.cast_unsigned(), 1_000 + steps, "what is written next is committed");
-        pool.close().await;
+        // On each of the store's connections in turn: a read between moves which of them writes.
+        for n in 0..6 {
+            all(&store).await;
+            let to = 1_000 + 10 * round + n;
+            let next = change(&store, 1, to, &[]).await;
+            assert!(live.write(&next).await.unwrap());
+            let committed = sqlx::query_scalar("SELECT position FROM checkpoints WHERE partition = 1");
+            let committed: i64 = committed.fetch_one(&pool).await.unwrap();
+            assert_eq!(committed.cast_unsigned(), to, "what is written next is committed");
+        }
     }
 }

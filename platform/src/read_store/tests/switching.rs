@@ -103,22 +103,41 @@ async fn a_switch_waits_for_who_is_writing_already() {
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() > 0
     };
-    for (table, expected) in [("counters_1", Switch::Behind), ("counters_2", Switch::Done)] {
-        // Both are at one position; now a writer moves one of them, and has not committed yet.
-        let mut writer = pool.begin().await.unwrap();
-        let moves = sqlx::query("UPDATE checkpoints SET position = 1 WHERE table_name = $1").bind(table);
-        moves.execute(&mut *writer).await.unwrap();
-        let switch = tokio::spawn({
-            let of_view = Arc::clone(&of_view);
-            async move { of_view.switch(2).await.unwrap() }
-        });
-        let until = Instant::now() + Duration::from_secs(20);
-        while !switch.is_finished() && !is_waiting().await {
-            assert!(Instant::now() < until, "the switch neither waits nor ends");
-        }
-        assert!(!switch.is_finished(), "the switch has not waited");
-        writer.commit().await.unwrap();
-        assert_eq!(switch.await.unwrap(), expected);
+    // Both are at one position; now a writer moves the live one, and has not committed yet.
+    let mut writer = pool.begin().await.unwrap();
+    let moves = sqlx::query("UPDATE checkpoints SET position = 1 WHERE table_name = 'counters_1'");
+    moves.execute(&mut *writer).await.unwrap();
+    let switch = tokio::spawn({
+        let of_view = Arc::clone(&of_view);
+        async move { of_view.switch(2).await.unwrap() }
+    });
+    let until = Instant::now() + Duration::from_secs(20);
+    while !switch.is_finished() && !is_waiting().await {
+        assert!(Instant::now() < until, "the switch neither waits nor ends");
     }
-    assert!(second.store.is_live());
+    assert!(!switch.is_finished(), "the switch has not waited");
+    writer.commit().await.unwrap();
+    assert_eq!(switch.await.unwrap(), Switch::Behind);
+    assert!(!second.store.is_live());
+}
+
+#[tokio::test]
+async fn a_generation_may_catch_up_while_the_live_one_is_held_still_for_it() {
+    let Some(database) = Scratch::new().await else { return };
+    let store = builder(&database).await;
+    let of_view = store.generations("counters");
+    let second = of_view.begin().await.unwrap().store;
+    let first = live(&store);
+    assert!(first.write(&change_of(first.as_ref(), 0, 3, &[]).await).await.unwrap());
+    let next = change_of(first.as_ref(), 0, 4, &[]).await;
+    let (switched, ()) = tokio::join!(of_view.switch(2), async {
+        let until = Instant::now() + Duration::from_secs(20);
+        // The live one takes no more, while the other one does.
+        while tokio::time::timeout(Duration::from_millis(20), first.write(&next)).await.is_ok_and(Result::unwrap) {
+            assert!(Instant::now() < until, "the live one is not held");
+        }
+        assert!(second.write(&change_of(second.as_ref(), 0, 4, &[]).await).await.unwrap());
+    });
+    assert_eq!(switched.unwrap(), Switch::Done);
+    assert!(second.is_live());
 }

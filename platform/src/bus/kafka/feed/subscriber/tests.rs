@@ -1,3 +1,5 @@
+//! What each subscriber gets, and what holds the feed back.
+
 use super::*;
 use crate::event_log::LogId;
 use crate::event_log::memory::MemoryLog;

@@ -9,25 +9,25 @@ use std::ops::{Deref, DerefMut};
 ///
 /// A transaction of sqlx that is dropped while it begins leaves the connection in it, without knowing: the next statement
 /// on that connection would be part of it, and never be committed.
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     /// None once the transaction has ended.
     connection: Option<PoolConnection<Postgres>>,
 }
 
 impl Transaction {
-    pub(super) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn begin(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut transaction = Self { connection: Some(pool.acquire().await?) };
         sqlx::raw_sql("BEGIN").execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::raw_sql("COMMIT").execute(&mut *self).await?;
         self.connection = None;
         Ok(())
     }
 
-    pub(super) async fn rollback(mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn rollback(mut self) -> Result<(), sqlx::Error> {
         sqlx::raw_sql("ROLLBACK").execute(&mut *self).await?;
         self.connection = None;
         Ok(())
