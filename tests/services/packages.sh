@@ -19,7 +19,7 @@ say() {
 # Installs Debian packages as root, and unpacks them under target/ for anybody else.
 install_packages() {
     if ! command -v apt-get > /dev/null; then
-        say "missing: $*. Install them, or name running services with DATABASE_URL and KAFKA_BROKERS."
+        say "missing: packages such as Debian's $*. Install them, or name running services with DATABASE_URL and KAFKA_BROKERS."
         return 1
     fi
     if [ "$(id -u)" != 0 ]; then
@@ -52,6 +52,7 @@ unpack_packages() {
             ln -sfn "$unpacked$(readlink "$link")" "$link"
         fi
     done
+    trust_certificates
     use_unpacked
 }
 
@@ -100,40 +101,37 @@ postgres_place() {
 
 # The directory of Kafka's libraries, which come from Maven Central.
 find_kafka() {
-    local libraries=$services_cache/kafka
+    local libraries=$services_cache/kafka missing=() complete=yes
     if [ ! -f "$libraries/complete" ] || [ "$services_directory/pom.xml" -nt "$libraries/complete" ]; then
-        find_java
-        if ! command -v mvn > /dev/null; then
-            install_packages maven
-        fi
+        complete=
+    fi
+    if ! command -v java > /dev/null; then
+        missing+=(default-jre-headless ca-certificates)
+    fi
+    if [ -z "$complete" ] && ! command -v mvn > /dev/null; then
+        missing+=(maven)
+    fi
+    if ((${#missing[@]} > 0)); then
+        install_packages "${missing[@]}"
+    fi
+    if [ -z "$complete" ]; then
         say "fetching Kafka"
         rm -rf "$libraries"
         mkdir -p "$libraries"
-        mvn -B -q -Dstyle.color=never -f "$services_directory/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$libraries" >&2
+        TERM=dumb mvn -B -q -f "$services_directory/pom.xml" \
+            dependency:copy-dependencies "-DoutputDirectory=$libraries" >&2
         touch "$libraries/complete"
     fi
     printf '%s' "$libraries"
 }
 
-# Sees to it that there is a `java`.
-find_java() {
-    if ! command -v java > /dev/null; then
-        install_packages default-jre-headless ca-certificates
-        trust_certificates
-    fi
-}
-
-# An unpacked Java trusts nobody: its list of authorities is made when the package is installed. So make it here.
+# An unpacked Java trusts nobody: its list of authorities is made when the package is installed. So it is given the system's.
 trust_certificates() {
-    local home store certificate
-    for home in "$unpacked"/usr/lib/jvm/java-*-openjdk-*; do
-        store=$home/lib/security/cacerts
-        if [ -d "$home" ] && [ ! -e "$store" ]; then
-            rm -f "$store"
-            for certificate in /etc/ssl/certs/*.pem "$unpacked"/usr/share/ca-certificates/mozilla/*.crt; do
-                [ ! -r "$certificate" ] || "$home/bin/keytool" -importcert -noprompt -keystore "$store" \
-                    -storepass changeit -alias "$(basename "$certificate")" -file "$certificate" > /dev/null 2>&1 || true
-            done
+    local store
+    for store in "$unpacked"/usr/lib/jvm/java-*-openjdk-*/lib/security/cacerts; do
+        if [ -L "$store" ] && [ ! -e "$store" ]; then
+            rm "$store"
+            python3 "$services_directory/java_trust.py" "$store"
         fi
     done
 }
@@ -171,3 +169,6 @@ find_python() {
     fi
     printf '%s' "$environment/bin/python"
 }
+
+# What an earlier run unpacked.
+use_unpacked

@@ -64,14 +64,3 @@ async fn the_example_consumer_reads_every_event_of_the_topic() {
         }
     }
 }
-
-#[test]
-fn the_scripts_beside_the_program_pass_their_own_tests() {
-    let Some(python) = std::env::var_os("COLOPHON_TEST_PYTHON") else { return };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for directory in ["examples/consumer", "deploy"] {
-        let output =
-            Command::new(&python).args(["-m", "unittest", "discover", directory]).current_dir(root).output().unwrap();
-        assert!(output.status.success(), "{directory}: {}", said(&output));
-    }
-}

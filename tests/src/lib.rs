@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod asyncapi;
 mod auth;
 mod backup;
 mod cluster;
@@ -23,6 +24,7 @@ mod manners;
 mod operations;
 mod orders;
 mod payments;
+mod python;
 mod replay;
 mod saga;
 mod search;
