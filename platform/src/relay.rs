@@ -19,12 +19,16 @@ use rdkafka::error::KafkaError;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Events in a batch, and bytes of their data unless one alone has more.
 const EVENTS: usize = 1_000;
 const BYTES: usize = 8 << 20;
+
+/// How long it is at least from one batch to the next, unless the log is far ahead: every batch is a message for each
+/// partition, and a transaction for each view.
+const BATCH_EVERY: Duration = Duration::from_millis(20);
 
 /// How long it is until there is a new producer after one failed: at first, and at most.
 const AGAIN_FIRST: Duration = Duration::from_millis(250);
@@ -86,11 +90,15 @@ impl Relay {
         if head < sent {
             return Err(RelayError::Shorter { head: head.0, sent: sent.0 });
         }
+        let mut next_at = Instant::now();
         loop {
             tell(sent, self.log.head().await?);
             self.log.wait_past(sent).await?;
+            sleep_until(next_at).await;
+            let begun = Instant::now();
             let events = up_to_bytes(self.log.read_all(sent, EVENTS).await?);
             let Some(to) = events.last().map(|event| event.position) else { continue };
+            next_at = if events.len() < EVENTS { begun + BATCH_EVERY } else { begun };
             let batch = Delivery::of_partitions(self.log.id(), sent, to, events, self.settings.partitions);
             producer.send(&batch).await?;
             self.progress.store(to).await?;

@@ -12,8 +12,11 @@ const BEGIN: &str = "INSERT INTO relay (log, topic, position) VALUES ($1, $2, 0)
 
 const POSITION: &str = "SELECT position FROM relay WHERE log = $1 AND topic = $2";
 
-/// Two relays may store at once: what one has sent stays sent.
-const STORE: &str = "UPDATE relay SET position = greatest(position, $3) WHERE log = $1 AND topic = $2";
+/// Two relays may store at once: what one has sent stays sent. It is not flushed: where a crash of the server takes it
+/// back, the next relay repeats what was sent.
+const STORE: &str = "
+    UPDATE relay SET position = greatest(position, $3)
+    FROM set_config('synchronous_commit', 'off', true) WHERE log = $1 AND topic = $2";
 
 /// How far one log has been sent to one topic.
 pub struct RelayProgress {

@@ -11,23 +11,19 @@ const STREAM: &str = "SELECT NULL, * FROM events WHERE stream = $1 AND revision 
 
 const ALL: &str = "SELECT NULL, * FROM events WHERE position > $1 ORDER BY position LIMIT $2";
 
-/// The channel on which the log's last position is announced.
-pub(super) const CHANNEL: &str = "colophon_log";
-
-/// Writes rows, and announces the last one's position once they are committed.
 const INSERT: &str = "
-    WITH written AS (
-        INSERT INTO events SELECT * FROM unnest(
-            $1::bigint[], $2::text[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::int[],
-            $9::bigint[], $10::text[], $11::bytea[], $12::bigint[], $13::bigint[]))
-    SELECT pg_notify($14, $15)";
+    INSERT INTO events SELECT * FROM unnest(
+        $1::bigint[], $2::text[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::int[],
+        $9::bigint[], $10::text[], $11::bytea[], $12::bigint[], $13::bigint[])";
 
 /// Codes of damaged data and indexes (Postgres, Appendix A, class XX).
 const DAMAGED: [&str; 2] = ["XX001", "XX002"];
 
 /// Writes events, within a transaction that others end.
 pub(super) async fn insert(transaction: &mut PgConnection, events: &[RecordedEvent]) -> Result<(), sqlx::Error> {
-    let Some(last) = events.last() else { return Ok(()) };
+    if events.is_empty() {
+        return Ok(());
+    }
     let numbers = |number: fn(&RecordedEvent) -> u64| -> Vec<i64> {
         events.iter().map(|event| number(event).cast_signed()).collect()
     };
@@ -46,8 +42,6 @@ pub(super) async fn insert(transaction: &mut PgConnection, events: &[RecordedEve
         .bind(events.iter().map(|event| event.data.as_ref()).collect::<Vec<_>>())
         .bind(numbers(|event| event.previous_checksum))
         .bind(numbers(|event| event.checksum))
-        .bind(CHANNEL)
-        .bind(last.position.0.to_string())
         .execute(transaction)
         .await
         .map(drop)

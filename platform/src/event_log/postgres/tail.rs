@@ -1,6 +1,6 @@
-//! Where the log ends, as other processes put it there: told by the server, and looked for where it fails to tell.
+//! Where the log ends, as all processes put it there: they tell each other, and look where that fails.
 
-use super::rows::{self, CHANNEL};
+use super::rows;
 use super::session::Server;
 use crate::event_log::Position;
 use sqlx::postgres::{PgListener, PgPool};
@@ -8,6 +8,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+/// The channel on which the log's last position is told.
+const CHANNEL: &str = "colophon_log";
+
+/// Tells a position, by a commit that is not flushed. It is none of the log's own commits: of those that tell anything,
+/// Postgres makes one after the other, in the whole server, so each view's would wait for the log's flush, and the log's
+/// for all of theirs.
+const TELL: &str = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
 
 /// How often it is looked for what was not told, while somebody waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -24,25 +32,30 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 /// The log's last position, as far as it is known here; it never goes back.
 pub(super) struct Tail {
     announced: watch::Sender<Position>,
+    /// How far this process has put it.
+    put: watch::Sender<Position>,
     tasks: std::sync::Mutex<JoinSet<()>>,
 }
 
 impl Tail {
     /// Follows the log from now on, as long as this lives.
     pub(super) fn follow(server: Server, readers: PgPool, head: Position) -> Self {
-        let announced = watch::Sender::new(head);
+        let (announced, put) = (watch::Sender::new(head), watch::Sender::new(head));
         let mut tasks = JoinSet::new();
         tasks.spawn(listen(server, announced.clone()));
-        tasks.spawn(look(readers, announced.clone()));
-        Self { announced, tasks: std::sync::Mutex::new(tasks) }
+        tasks.spawn(look(readers.clone(), announced.clone()));
+        tasks.spawn(tell(readers, put.subscribe()));
+        Self { announced, put, tasks: std::sync::Mutex::new(tasks) }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Position> {
         self.announced.subscribe()
     }
 
+    /// This process has put it there.
     pub(super) fn announce(&self, position: Position) {
         announce(&self.announced, position);
+        announce(&self.put, position);
     }
 
     pub(super) fn close(&self) {
@@ -56,6 +69,17 @@ fn announce(announced: &watch::Sender<Position>, position: Position) {
         *head = position.max(*head);
         further
     });
+}
+
+/// Tells the other processes, as long as it is polled.
+async fn tell(readers: PgPool, mut put: watch::Receiver<Position>) {
+    while put.changed().await.is_ok() {
+        let position = put.borrow_and_update().0.to_string();
+        let tell = async |connection: &mut _| sqlx::query(TELL).bind(CHANNEL).bind(position).execute(connection).await;
+        if let Err(error) = super::read(&readers, tell).await {
+            tracing::debug!(%error, "the other processes are not told where the event log ends; they look for it");
+        }
+    }
 }
 
 /// Announces what the server tells, as long as it is polled.

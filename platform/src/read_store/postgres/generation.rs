@@ -1,7 +1,7 @@
 //! One generation of a view as a table in Postgres: rows and checkpoint are written in one transaction.
 
 use super::Database;
-use super::notice::{CHANNEL, Notice};
+use super::notice::{self, CHANNEL};
 use super::statements::{Kind, Statements};
 use crate::bus::Checkpoint;
 use crate::event_log::{LogId, Position};
@@ -16,8 +16,9 @@ use sqlx::{Arguments, AssertSqlSafe, PgConnection, query_scalar_with, query_with
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
-/// Moves checkpoints from where they were read, and tells of those that stood there. They are held in the order of their
-/// partitions, so that two that move some of the same never wait for each other.
+/// Moves checkpoints from where they were read, and tells of those that stood there, in as few notices as it takes: every
+/// process hears every one. They are held in the order of their partitions, so that two that move some of the same never
+/// wait for each other.
 const MOVE: &str = "
     WITH held AS MATERIALIZED (
         SELECT partition FROM checkpoints WHERE table_name = $1 AND partition = ANY($4) ORDER BY partition FOR UPDATE),
@@ -25,12 +26,15 @@ const MOVE: &str = "
         UPDATE checkpoints AS own
         SET position = asked.position, events = asked.events, digest = asked.digest, amended = asked.amended
         FROM held JOIN unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-                              $10::bigint[], $11::text[])
-            AS asked(partition, from_position, from_amended, position, events, digest, amended, notice) USING (partition)
+                              $10::bigint[], $11::json[], $12::bigint[])
+            AS asked(partition, from_position, from_amended, position, events, digest, amended, told, notice)
+            USING (partition)
         WHERE own.table_name = $1 AND own.log = $2 AND own.partition = asked.partition
             AND own.position = asked.from_position AND own.amended = asked.from_amended
-        RETURNING own.partition, asked.notice)
-    SELECT partition, pg_notify($3, notice)::text FROM moved";
+        RETURNING own.partition, asked.told, asked.notice)
+    SELECT array_agg(partition),
+        pg_notify($3, json_build_object('view', $13, 'news', json_build_object('moved', json_agg(told)))::text)::text
+    FROM moved GROUP BY notice";
 
 const SET_ASIDE: &str = "
     SELECT true, stream, partition, revision, position, reason FROM parked WHERE table_name = $1 UNION ALL
@@ -134,11 +138,10 @@ impl TableGeneration {
         let (log, table) = (self.database.log, &self.statements.table);
         let is_own = |change: &&Change| change.from.log == log && change.from.table == *table;
         let own: Vec<_> = changes.iter().filter(is_own).collect();
-        let notice = |change: &&Change| Notice::of(view, self.number, change, column).payload();
-        let notices = own.iter().map(notice).collect::<Result<Vec<_>, _>>()?;
+        let (told, notices): (Vec<_>, Vec<_>) = notice::of_changes(self.number, &own, column)?.into_iter().unzip();
         let each =
             |value: fn(&Change) -> u64| -> Vec<i64> { own.iter().map(|change| value(change).cast_signed()).collect() };
-        let moved: Vec<(i64, String)> = sqlx::query_as(MOVE)
+        let moved: Vec<(Vec<i64>, String)> = sqlx::query_as(MOVE)
             .bind(table)
             .bind(log.0)
             .bind(CHANNEL)
@@ -149,10 +152,12 @@ impl TableGeneration {
             .bind(each(|change| change.tally.events))
             .bind(each(|change| change.tally.digest))
             .bind(each(|change| change.checkpoint().amended))
+            .bind(told)
             .bind(notices)
+            .bind(view)
             .fetch_all(executor)
             .await?;
-        let is_moved = |change: &Change| moved.iter().any(|(moved, _)| *moved == i64::from(change.from.partition));
+        let is_moved = |change: &Change| moved.iter().any(|(moved, _)| moved.contains(&change.from.partition.into()));
         Ok(changes.iter().map(|change| is_own(&change) && is_moved(change)).collect())
     }
 

@@ -95,12 +95,17 @@ impl TableGenerations {
     pub(super) async fn hear(&self, news: News) -> Result<(), StoreError> {
         match news {
             News::Generations => self.refresh().await,
-            News::Moved(moved) => self.hear_of_move(moved).await,
+            News::Moved(all) => {
+                let _taking_in = self.taking_in.lock().await;
+                for moved in all {
+                    self.hear_of_move(moved).await?;
+                }
+                Ok(())
+            }
         }
     }
 
     async fn hear_of_move(&self, moved: Moved) -> Result<(), StoreError> {
-        let _taking_in = self.taking_in.lock().await;
         // One that is gone, or was never ours.
         let Ok(generation) = self.members.get(moved.generation) else { return Ok(()) };
         let is_live = generation.is_live();
