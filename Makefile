@@ -19,7 +19,7 @@ test-unit: ## Run the tests that need no process of their own
 	cargo test --locked --workspace --exclude tests --lib
 
 test-faults: ## Run the tests of faults at full length: outages of a minute, ten minutes of rebalances
-	COLOPHON_FAULTS=full tests/services/with-services cargo test --locked --release --workspace --all-features faults -- --nocapture
+	COLOPHON_FAULTS=full tests/services/with-services cargo test --locked --workspace --all-features faults -- --nocapture --test-threads 1
 
 simulate: ## Run the simulation from SEEDS seeds, the first of them FROM
 	SIMULATE_SEEDS=$(or $(SEEDS),10000) SIMULATE_FROM=$(or $(FROM),1) cargo test --locked --package tests nobody_is_cheated

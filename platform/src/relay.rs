@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 const EVENTS: usize = 1_000;
 const BYTES: usize = 8 << 20;
 
-/// How long it is at least from one batch to the next, unless the log is far ahead: every batch is a message for each
+/// How long what comes after a batch is gathered for the next one, unless it is full: every batch is a message for each
 /// partition, and a transaction for each view.
-const BATCH_EVERY: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(20);
 
 /// How long it is until there is a new producer after one failed: at first, and at most.
 const AGAIN_FIRST: Duration = Duration::from_millis(250);
@@ -90,18 +90,18 @@ impl Relay {
         if head < sent {
             return Err(RelayError::Shorter { head: head.0, sent: sent.0 });
         }
-        let mut next_at = Instant::now();
+        let mut gathered_at = Instant::now();
         loop {
             tell(sent, self.log.head().await?);
             self.log.wait_past(sent).await?;
-            sleep_until(next_at).await;
-            let begun = Instant::now();
+            sleep_until(gathered_at).await;
             let events = up_to_bytes(self.log.read_all(sent, EVENTS).await?);
             let Some(to) = events.last().map(|event| event.position) else { continue };
-            next_at = if events.len() < EVENTS { begun + BATCH_EVERY } else { begun };
+            let is_full = events.len() >= EVENTS;
             let batch = Delivery::of_partitions(self.log.id(), sent, to, events, self.settings.partitions);
             producer.send(&batch).await?;
             self.progress.store(to).await?;
+            gathered_at = Instant::now() + if is_full { Duration::ZERO } else { GATHER };
             sent = to;
             self.again = AGAIN_FIRST;
             metrics::counter!("relay_batches_total").increment(1);

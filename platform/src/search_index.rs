@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tantivy::directory::MmapDirectory;
-use tantivy::indexer::IndexWriterOptions;
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::query::TermQuery;
 use tantivy::schema::{IndexRecordOption, Value};
 use tantivy::store::Compressor;
@@ -53,6 +53,15 @@ use uuid::Uuid;
 
 /// Memory for documents that are being indexed.
 const WRITER_BYTES: usize = 20 << 20;
+
+/// Segments of up to so many documents are of one size: what commits of a busy shop add.
+const SMALL_DOCUMENTS: u32 = 100;
+
+/// How much bigger the next size is, in powers of two: as many times as there are segments in a merge.
+const SIZE_STEP_LOG2: f64 = 3.0;
+
+/// From which share of documents that are replaced or deleted a segment is written anew.
+const DEAD_RATIO: f32 = 0.5;
 
 /// How long an index that cannot be written rests before the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -277,13 +286,7 @@ impl SearchIndex {
     fn write_out(&self, slot: &mut Option<IndexWriter>, commit: &Commit) -> Result<Searcher, StoreError> {
         let mut writer = match slot.take() {
             Some(writer) => writer,
-            None => self.index.writer_with_options(
-                IndexWriterOptions::builder()
-                    .memory_budget_per_thread(WRITER_BYTES)
-                    .num_worker_threads(1)
-                    .num_merge_threads(1)
-                    .build(),
-            )?,
+            None => self.open_writer()?,
         };
         if let Err(error) = self.write_with(&mut writer, commit) {
             // Its merges write files of the directory, in which another writer begins, or which is removed.
@@ -293,6 +296,23 @@ impl SearchIndex {
         *slot = Some(writer);
         self.reader.reload()?;
         Ok(self.reader.searcher())
+    }
+
+    fn open_writer(&self) -> Result<IndexWriter, StoreError> {
+        let options = IndexWriterOptions::builder()
+            .memory_budget_per_thread(WRITER_BYTES)
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .build();
+        let writer = self.index.writer_with_options(options)?;
+        // By default all segments of up to 10,000 documents are of one size: of a shop with so many books, all would be
+        // written anew at every eighth commit, of which there are two a second.
+        let mut merges = LogMergePolicy::default();
+        merges.set_min_layer_size(SMALL_DOCUMENTS);
+        merges.set_level_log_size(SIZE_STEP_LOG2);
+        merges.set_del_docs_ratio_before_merge(DEAD_RATIO);
+        writer.set_merge_policy(Box::new(merges));
+        Ok(writer)
     }
 
     fn write_with(&self, writer: &mut IndexWriter, commit: &Commit) -> Result<(), StoreError> {

@@ -38,6 +38,24 @@ pub struct Heads {
     pub recorded: HashMap<EventId, RecordedEvent>,
 }
 
+impl Heads {
+    /// Takes in what an engine read: the last event of the `log`, of a `stream`, or the first one of a `command`.
+    pub(super) fn add(&mut self, what: &str, event: RecordedEvent) -> Result<(), LogError> {
+        verify(&event)?;
+        match what {
+            "log" => self.position = event.position,
+            "stream" => {
+                let head = Head::of(&event);
+                self.streams.insert(event.stream, head);
+            }
+            _ => {
+                self.recorded.insert(event.envelope.id, event);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Judges each append of a batch, and seals the events of those that fit.
 pub fn seal(heads: &Heads, batch: Vec<Append>) -> (Vec<Verdict>, Vec<RecordedEvent>) {
     let mut sealed =
@@ -139,6 +157,19 @@ pub fn verify_stream(before: Head, events: &[RecordedEvent]) -> Result<(), LogEr
         head = Head::of(event);
     }
     Ok(())
+}
+
+/// Checks events of one stream that were read after `after`, together with the one that is there: the next one's checksum
+/// has to continue it. Answers with those after it.
+pub(super) fn verify_anchored(after: Revision, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, LogError> {
+    let mut before = Head { revision: after, checksum: 0 };
+    if after.0 > 0 && events.first().is_some_and(|event| event.revision == after) {
+        let anchor = events.remove(0);
+        verify(&anchor)?;
+        before = Head::of(&anchor);
+    }
+    verify_stream(before, &events)?;
+    Ok(events)
 }
 
 /// Checks events of the whole log that were read after `after`: each is what was written, and none is missing between.

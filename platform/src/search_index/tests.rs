@@ -563,6 +563,26 @@ async fn there_is_room_for_so_many_rows_and_nobody_waits_for_room_when_the_index
 }
 
 #[tokio::test]
+async fn what_is_new_does_not_have_all_the_rest_written_anew() {
+    let mut shelf = Shelf::new();
+    shelf.put((0..1_000).map(|id| book(id, "One of many", "Ann"))).await;
+    let segments = |shelf: &Shelf| shelf.index.index.searchable_segment_ids().unwrap();
+    let many = segments(&shelf);
+    for n in 0..30 {
+        shelf.put([book(n * 10, "Sold again", "Ann"), book(2_000 + n, "New", "Ann")]).await;
+        // Merges go on beside the writer, which ends when they have.
+        shelf.index.writer.lock().await.take().unwrap().wait_merging_threads().unwrap();
+    }
+    let after = segments(&shelf);
+    assert!(many.iter().all(|segment| after.contains(segment)), "{many:?} should be among {after:?}");
+    assert!(after.len() <= 10, "small segments are merged: {after:?}");
+    // Until half of it has been replaced.
+    shelf.put((0..600).map(|id| book(id, "Another edition", "Ann"))).await;
+    shelf.index.writer.lock().await.take().unwrap().wait_merging_threads().unwrap();
+    assert!(!many.iter().any(|segment| segments(&shelf).contains(segment)));
+}
+
+#[tokio::test]
 async fn an_index_that_is_stopped_keeps_what_it_has() {
     let shelf = Shelf::new();
     kept(&shelf, async || {

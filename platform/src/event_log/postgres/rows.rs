@@ -1,6 +1,6 @@
 //! Rows of a Postgres log as events, and events as rows: read in pages, each of which is verified.
 
-use crate::event_log::seal::{self, Head};
+use crate::event_log::seal;
 use crate::event_log::{BodyHash, CommandId, Envelope, EventId, LogError, Position, RecordedEvent, Revision, StreamId};
 use crate::seam::Timestamp;
 use bytes::Bytes;
@@ -65,15 +65,7 @@ pub(super) async fn stream(
 
 /// The events of rows that [`stream`] read after the same revision.
 pub(super) fn stream_events(rows: &[PgRow], after: Revision) -> Result<Vec<RecordedEvent>, LogError> {
-    let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
-    let mut before = Head { revision: after, checksum: 0 };
-    if after.0 > 0 && events.first().is_some_and(|event| event.revision == after) {
-        let anchor = events.remove(0);
-        seal::verify(&anchor)?;
-        before = Head::of(&anchor);
-    }
-    seal::verify_stream(before, &events)?;
-    Ok(events)
+    seal::verify_anchored(after, rows.iter().map(event).collect::<Result<_, _>>()?)
 }
 
 /// Rows of the whole log after a position.

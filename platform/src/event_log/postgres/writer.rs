@@ -3,7 +3,7 @@
 use super::rows::{self, event, unavailable};
 use super::session::Server;
 use super::settlement::settle;
-use crate::event_log::seal::{self, Head, Heads, seal};
+use crate::event_log::seal::{Heads, seal};
 use crate::event_log::{Append, EventId, LogError, Position, RecordedEvent, Verdict};
 use crate::postgres::LOCK_LOG;
 use crate::postgres::lease::Epoch;
@@ -173,18 +173,7 @@ async fn look_up(transaction: &mut PgConnection, batch: &[Append]) -> Result<Hea
     let rows = sqlx::query(HEADS).bind(streams).bind(first_ids).fetch_all(transaction).await.map_err(unavailable)?;
     let mut heads = Heads::default();
     for row in &rows {
-        let event = event(row)?;
-        seal::verify(&event)?;
-        match row.try_get(0).map_err(unavailable)? {
-            "log" => heads.position = event.position,
-            "stream" => {
-                let head = Head::of(&event);
-                heads.streams.insert(event.stream, head);
-            }
-            _ => {
-                heads.recorded.insert(event.envelope.id, event);
-            }
-        }
+        heads.add(row.try_get(0).map_err(unavailable)?, event(row)?)?;
     }
     Ok(heads)
 }

@@ -2,9 +2,8 @@
 
 use super::reader::SqliteLogReader;
 use super::rows::unavailable;
-use crate::event_log::stats::{CategoryStats, Stats, TypeStats};
-use crate::event_log::{LogError, Position};
-use crate::seam::Timestamp;
+use crate::event_log::LogError;
+use crate::event_log::stats::Stats;
 use sqlx::SqliteConnection;
 
 const WHOLE: &str = "
@@ -25,39 +24,13 @@ const CATEGORIES: &str = "
           FROM events GROUP BY stream ORDER BY stream)
     GROUP BY category ORDER BY category";
 
-type Whole = (i64, i64, i64, Option<i64>, Option<i64>, i64);
-
 pub(super) async fn read(log: &SqliteLogReader) -> Result<Stats, LogError> {
     log.file.read(query).await.map_err(unavailable)
 }
 
 async fn query(connection: &mut SqliteConnection) -> Result<Stats, sqlx::Error> {
-    let (position, events, data_bytes, first, last, file_bytes): Whole =
-        sqlx::query_as(WHOLE).fetch_one(&mut *connection).await?;
-    let types: Vec<(String, u16, i64, i64)> = sqlx::query_as(TYPES).fetch_all(&mut *connection).await?;
-    let categories: Vec<(String, i64, i64, i64, String)> = sqlx::query_as(CATEGORIES).fetch_all(connection).await?;
-    let of_type = |(event_type, version, events, data_bytes): (String, u16, i64, i64)| TypeStats {
-        event_type,
-        version,
-        events: events.cast_unsigned(),
-        data_bytes: data_bytes.cast_unsigned(),
-    };
-    let of_category =
-        |(category, streams, events, longest_events, longest): (String, i64, i64, i64, String)| CategoryStats {
-            category,
-            streams: streams.cast_unsigned(),
-            events: events.cast_unsigned(),
-            longest_events: longest_events.cast_unsigned(),
-            longest,
-        };
-    Ok(Stats {
-        position: Position(position.cast_unsigned()),
-        events: events.cast_unsigned(),
-        data_bytes: data_bytes.cast_unsigned(),
-        first: first.map(Timestamp),
-        last: last.map(Timestamp),
-        file_bytes: file_bytes.cast_unsigned(),
-        types: types.into_iter().map(of_type).collect(),
-        categories: categories.into_iter().map(of_category).collect(),
-    })
+    let whole = sqlx::query_as(WHOLE).fetch_one(&mut *connection).await?;
+    let types = sqlx::query_as(TYPES).fetch_all(&mut *connection).await?;
+    let categories = sqlx::query_as(CATEGORIES).fetch_all(connection).await?;
+    Ok(Stats::of(whole, types, categories))
 }

@@ -1,7 +1,7 @@
 //! The one writer of a SQLite log: judges a batch by what it remembers, and writes it in one statement.
 
 use super::rows::{event, unavailable};
-use crate::event_log::seal::{self, Head, Heads, seal};
+use crate::event_log::seal::{Head, Heads, seal};
 use crate::event_log::{Append, Decision, EventId, LogError, Position, RecordedEvent, StreamId, Verdict};
 use crate::sqlite_code;
 use lru::LruCache;
@@ -172,18 +172,7 @@ async fn look_up<'a>(
         .map_err(unavailable)?;
     let mut heads = Heads::default();
     for row in &rows {
-        let event = event(row)?;
-        seal::verify(&event)?;
-        match row.try_get(0).map_err(unavailable)? {
-            "log" => heads.position = event.position,
-            "stream" => {
-                let head = Head::of(&event);
-                heads.streams.insert(event.stream, head);
-            }
-            _ => {
-                heads.recorded.insert(event.envelope.id, event);
-            }
-        }
+        heads.add(row.try_get(0).map_err(unavailable)?, event(row)?)?;
     }
     Ok(heads)
 }

@@ -64,13 +64,25 @@ async fn what_one_writes_the_other_knows() {
     waits_for(&reads, 6).await;
     assert!(many.iter().all(|one| reads.last_change("counters", &one.id) == Position(6)));
 
-    let sets_aside = Change { parked: vec![parked(2)], ..change(&writes, 0, 7, &[]).await };
+    // Partitions whose objects can be named, but not in one notice.
+    let some = |partition| -> Vec<_> { (0..900).map(|n| counter(&format!("{partition} {n}"), 1, 1)).collect() };
+    let mut together = Vec::new();
+    for partition in 0..4 {
+        together.push(change(&writes, partition, 7, &some(partition)).await);
+    }
+    assert_eq!(live(&writes).write_all(&together).await.unwrap(), [true; 4]);
+    waits_for(&reads, 7).await;
+    assert!((0..4).flat_map(some).all(|one| reads.last_change("counters", &one.id) == Position(7)));
+    let unchanged = (0..1_000).filter(|n| reads.last_change("counters", &format!("none {n}")) < Position(7)).count();
+    assert!(unchanged > 0, "nothing is said of others");
+
+    let sets_aside = Change { parked: vec![parked(2)], ..change(&writes, 0, 8, &[]).await };
     assert!(live(&writes).write(&sets_aside).await.unwrap());
     eventually("it is set aside", || reads.parked_at("counters", "s") == Some(Position(2))).await;
-    let takes_up = Change { taken_up: vec!["s".to_owned()], ..change(&writes, 0, 7, &[counter("a", 1, 8)]).await };
+    let takes_up = Change { taken_up: vec!["s".to_owned()], ..change(&writes, 0, 8, &[counter("a", 1, 8)]).await };
     assert!(live(&writes).write(&takes_up).await.unwrap());
     eventually("it is taken up", || reads.parked_at("counters", "s").is_none()).await;
-    assert_eq!(reads.last_change("counters", "a"), Position(8));
+    assert_eq!(reads.last_change("counters", "a"), Position(9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
