@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Has a task done, and hands over what is told of it, but for its end.
+/// Has a task done, and hands over what is told of it, but for its end: by the process that has the data directory, else
+/// here, on the views that are there or that all nodes share.
 pub async fn perform(
     settings: &Settings,
     task: Task,
@@ -25,56 +26,42 @@ pub async fn perform(
 ) -> anyhow::Result<()> {
     let path = settings.data_directory();
     let layout = Layout::of(&path);
-    if let Some(Hidden(url)) = &settings.postgres.url {
-        return perform_shared(settings, url, task, take).await;
-    }
-    if !layout.log().exists() {
+    let shared = settings.postgres.url.as_ref();
+    if shared.is_none() && !layout.log().exists() {
         bail!("there is no event log in {}: name another directory with --data-dir", path.display());
     }
-    match DataDirectory::open(&path) {
-        Ok(directory) => {
-            let seam = Seam::system();
-            let (log, _) = stores::open(&directory, &seam).await?;
-            let views = Views::open(&layout, log.as_ref()).await?;
-            let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
-            views.keep(&mut keeping, &stop);
-            let workshop = Workshop::new(Arc::clone(&log), views, seam, None);
-            let done = follow(workshop.start(task), take).await;
-            workshop.close().await;
-            stop.cancel();
-            while keeping.join_next().await.is_some() {}
-            log.close().await;
-            done
-        }
-        Err(DataDirectoryError::InUse { .. }) => follow(client::work(&layout.admin_socket(), &task).await?, take).await,
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Has it done by the node that has the data directory; else here, on the views that all nodes share.
-async fn perform_shared(
-    settings: &Settings,
-    url: &str,
-    task: Task,
-    take: impl FnMut(Told) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let path = settings.data_directory();
     let directory = match DataDirectory::open(&path) {
         Err(DataDirectoryError::InUse { .. }) => {
-            return follow(client::work(&Layout::of(&path).admin_socket(), &task).await?, take).await;
+            return follow(client::work(&layout.admin_socket(), &task).await?, take).await;
         }
         directory => directory?,
     };
     let seam = Seam::system();
-    let log: Arc<dyn EventLog> = Arc::new(PostgresLog::open(url, &seam).await?);
-    let source = Source { log: log.id(), head: log.head().await?, partitions: settings.kafka.partitions.get() };
-    let views = Views::open_shared(url, None, source, Access::Builder(log.as_ref())).await?;
+    let (log, views) = match shared {
+        Some(Hidden(url)) => open_shared(url, settings, &seam).await?,
+        None => {
+            let (log, _) = stores::open(&directory, &seam).await?;
+            let views = Views::open(&layout, log.as_ref()).await?;
+            (log, views)
+        }
+    };
+    let (mut keeping, stop) = (JoinSet::new(), CancellationToken::new());
+    views.keep(&mut keeping, &stop);
     let workshop = Workshop::new(Arc::clone(&log), views, seam, None);
     let done = follow(workshop.start(task), take).await;
     workshop.close().await;
+    stop.cancel();
+    while keeping.join_next().await.is_some() {}
     log.close().await;
-    drop(directory);
     done
+}
+
+/// What all nodes share.
+async fn open_shared(url: &str, settings: &Settings, seam: &Seam) -> anyhow::Result<(Arc<dyn EventLog>, Views)> {
+    let log: Arc<dyn EventLog> = Arc::new(PostgresLog::open(url, seam).await?);
+    let source = Source { log: log.id(), head: log.head().await?, partitions: settings.kafka.partitions.get() };
+    let views = Views::open_shared(url, None, source, Access::Builder(log.as_ref())).await?;
+    Ok((log, views))
 }
 
 async fn follow(
