@@ -3,6 +3,7 @@
 pub mod effects;
 pub mod memory;
 pub mod postgres;
+mod sql;
 pub mod sqlite;
 
 use crate::identity::Principal;

@@ -1,17 +1,15 @@
 //! The vault in Postgres, which all nodes share; its commits are durable before they are answered.
 
-use super::{Vault, VaultError};
+use super::VaultError;
+use super::sql::{self, vault_in_sql};
 use crate::event_log::LogId;
 use crate::identity::Principal;
 use crate::postgres::lock_log;
-use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
-
-mod effects;
 
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
@@ -55,28 +53,6 @@ impl PostgresVault {
         let of = open(&mut *pool.acquire().await?, log).await?;
         if of == log.0 { Ok(Self(pool)) } else { Err(OpenError::OfAnotherLog) }
     }
-
-    async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
-        sqlx::query_scalar("SELECT id FROM customers WHERE issuer = $1 AND subject = $2")
-            .bind(&principal.issuer)
-            .bind(&principal.subject)
-            .fetch_optional(&self.0)
-            .await
-    }
-
-    async fn look_up_or_add(&self, principal: &Principal, new: Uuid) -> Result<Uuid, sqlx::Error> {
-        loop {
-            if let Some(id) = self.look_up(principal).await? {
-                return Ok(id);
-            }
-            sqlx::query("INSERT INTO customers (issuer, subject, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .bind(&principal.issuer)
-                .bind(&principal.subject)
-                .bind(new)
-                .execute(&self.0)
-                .await?;
-        }
-    }
 }
 
 /// Which log the vault is of: this one, if it is new. Under the log's lock, for several processes may open it at once.
@@ -97,28 +73,19 @@ impl PostgresVault {
     /// All customers.
     pub async fn customers(&self) -> Result<Vec<(Principal, Uuid)>, VaultError> {
         let all = sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject");
-        let rows: Vec<(String, String, Uuid)> =
-            all.fetch_all(&self.0).await.map_err(|error| VaultError(error.to_string()))?;
+        let rows: Vec<(String, String, Uuid)> = all.fetch_all(&self.0).await.map_err(sql::failed)?;
         let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
         Ok(rows.into_iter().map(customer).collect())
     }
 }
 
-impl Vault for PostgresVault {
-    fn find<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Option<Uuid>, VaultError>> {
-        async move { self.look_up(principal).await.map_err(|error| VaultError(error.to_string())) }.boxed()
-    }
-
-    fn find_or_add<'a>(&'a self, principal: &'a Principal, new: Uuid) -> BoxFuture<'a, Result<Uuid, VaultError>> {
-        async move { self.look_up_or_add(principal, new).await.map_err(|error| VaultError(error.to_string())) }.boxed()
-    }
-}
+vault_in_sql!(PostgresVault);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::postgres::scratch::Scratch;
-    use crate::vault::{conformance, effects};
+    use crate::vault::{Vault, conformance, effects};
     use futures_util::future::join_all;
 
     #[tokio::test]

@@ -1,10 +1,9 @@
 //! The vault in a SQLite file, whose commits are on the disk before they are answered.
 
-use super::{Vault, VaultError};
+use super::sql::vault_in_sql;
 use crate::event_log::LogId;
 use crate::identity::Principal;
 use crate::sqlite_file::ReadOnlyFile;
-use futures_util::future::{BoxFuture, FutureExt};
 use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -13,8 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 use uuid::Uuid;
-
-mod effects;
 
 /// Connections at once.
 const CONNECTIONS: u32 = 4;
@@ -129,44 +126,14 @@ impl SqliteVault {
     pub async fn close(self) {
         self.0.close().await;
     }
-
-    async fn look_up(&self, principal: &Principal) -> Result<Option<Uuid>, sqlx::Error> {
-        sqlx::query_scalar("SELECT id FROM customers WHERE issuer = ?1 AND subject = ?2")
-            .bind(&principal.issuer)
-            .bind(&principal.subject)
-            .fetch_optional(&self.0)
-            .await
-    }
-
-    async fn look_up_or_add(&self, principal: &Principal, new: Uuid) -> Result<Uuid, sqlx::Error> {
-        loop {
-            if let Some(id) = self.look_up(principal).await? {
-                return Ok(id);
-            }
-            sqlx::query("INSERT INTO customers (issuer, subject, id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-                .bind(&principal.issuer)
-                .bind(&principal.subject)
-                .bind(new)
-                .execute(&self.0)
-                .await?;
-        }
-    }
 }
 
-impl Vault for SqliteVault {
-    fn find<'a>(&'a self, principal: &'a Principal) -> BoxFuture<'a, Result<Option<Uuid>, VaultError>> {
-        async move { self.look_up(principal).await.map_err(|error| VaultError(error.to_string())) }.boxed()
-    }
-
-    fn find_or_add<'a>(&'a self, principal: &'a Principal, new: Uuid) -> BoxFuture<'a, Result<Uuid, VaultError>> {
-        async move { self.look_up_or_add(principal, new).await.map_err(|error| VaultError(error.to_string())) }.boxed()
-    }
-}
+vault_in_sql!(SqliteVault);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::{conformance, effects};
+    use crate::vault::{Vault, conformance, effects};
 
     #[tokio::test]
     async fn conforms_and_remembers() {
