@@ -35,7 +35,12 @@ pub struct Feed {
 impl Feed {
     /// Reads the topic until it is stopped, or the feed is dropped. A cluster that is away is waited for.
     pub fn start(settings: Settings, mode: Mode, log: Arc<dyn EventLog>, stop: CancellationToken) -> Arc<Self> {
+        let group = match &mode {
+            Mode::Group(group) => group.clone(),
+            Mode::All => "all".to_owned(),
+        };
         let shared = Arc::new(Shared {
+            group,
             log,
             inboxes: Mutex::default(),
             assigned: watch::Sender::default(),
@@ -72,6 +77,8 @@ impl Feed {
 
 /// What the consumer's thread and the subscribers share.
 struct Shared {
+    /// The consumer group's name; none has `all`.
+    group: String,
     log: Arc<dyn EventLog>,
     /// Held while the assignment changes too: who subscribes meanwhile misses nothing of it.
     inboxes: Mutex<Vec<Weak<Inbox>>>,
@@ -101,13 +108,19 @@ impl Shared {
     fn gain(&self, partitions: &BTreeSet<u16>) {
         let inboxes = self.inboxes();
         self.assigned.send_modify(|assigned| assigned.extend(partitions));
+        self.tell();
         inboxes.iter().filter_map(Weak::upgrade).for_each(|inbox| inbox.begin(partitions));
+    }
+
+    fn tell(&self) {
+        metrics::gauge!("bus_partitions", "group" => self.group.clone()).set(self.assigned.borrow().len() as f64);
     }
 
     /// Others have these partitions now.
     fn lose(&self, partitions: &BTreeSet<u16>) {
         let _inboxes = self.inboxes();
         self.assigned.send_modify(|assigned| assigned.retain(|partition| !partitions.contains(partition)));
+        self.tell();
     }
 
     /// Has everyone look into the log for what they miss of these partitions, as far as they are ours.
@@ -133,6 +146,7 @@ impl Shared {
     fn end(&self) {
         let inboxes = self.inboxes();
         self.assigned.send_replace(BTreeSet::new());
+        self.tell();
         self.ended.cancel();
         inboxes.iter().filter_map(Weak::upgrade).for_each(|inbox| inbox.end());
     }
