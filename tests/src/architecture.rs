@@ -23,7 +23,8 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
 /// What the domain may use of others: it knows no wire, no clock and no waiting.
 const DOMAIN_MAY_USE: [&str; 5] = ["isbn", "iso_currency", "oxilangtag", "thiserror", "uuid"];
 
-fn root() -> PathBuf {
+/// Where the project lies.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 

@@ -1,16 +1,17 @@
 //! Messages are as the AsyncAPI document says, and it leaves out no header of theirs.
 
+use crate::architecture::root;
 use bytes::Bytes;
 use platform::bus::Delivery;
 use platform::bus::message::Message;
 use platform::event_log::{BodyHash, CommandId, Envelope, EventId, LogId, Position, RecordedEvent, Revision, StreamId};
 use platform::seam::Timestamp;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 fn schemas() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("schemas")
+    root().join("schemas")
 }
 
 fn document() -> Value {

@@ -1,18 +1,16 @@
 //! The example consumer, on the messages of a deployment: it prints the log, each event checked against its schema.
 
+use crate::architecture::root;
 use crate::cluster::{Cluster, Ground};
 use crate::colophon::{answer, book, isbn, said};
+use crate::python::interpreter;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_consumer_reads_every_event_of_the_topic() {
-    let Some(python) = std::env::var_os("COLOPHON_TEST_PYTHON") else {
-        assert!(std::env::var_os("COLOPHON_TEST_SERVICES").is_none(), "COLOPHON_TEST_PYTHON is not set");
-        return;
-    };
+    let Some(python) = interpreter() else { return };
     let Some(ground) = Ground::shared().await else { return };
     let cluster = Cluster::usual(&ground, &[]).await;
     let manager = cluster.token("manager", "manager");
@@ -28,7 +26,7 @@ async fn the_example_consumer_reads_every_event_of_the_topic() {
         position = stocked.position();
     }
 
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = root();
     let output = Command::new(python)
         .arg(root.join("examples/consumer/consumer.py"))
         .args([

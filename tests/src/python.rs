@@ -1,15 +1,21 @@
 //! What is written in Python has tests in Python: the example consumer, and the files that start a deployment.
 
+use crate::architecture::root;
 use crate::colophon::said;
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::Command;
 
+/// The interpreter that has the packages of the example consumer; none where no services are to be had either.
+pub fn interpreter() -> Option<OsString> {
+    let python = std::env::var_os("COLOPHON_TEST_PYTHON");
+    let may_lack = std::env::var_os("COLOPHON_TEST_SERVICES").is_none();
+    assert!(python.is_some() || may_lack, "COLOPHON_TEST_PYTHON is not set");
+    python
+}
+
 fn tested(directory: &str) {
-    let Some(python) = std::env::var_os("COLOPHON_TEST_PYTHON") else {
-        assert!(std::env::var_os("COLOPHON_TEST_SERVICES").is_none(), "COLOPHON_TEST_PYTHON is not set");
-        return;
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let Some(python) = interpreter() else { return };
+    let root = root();
     let output = Command::new(python)
         .args(["-B", "-m", "unittest", "discover"])
         .arg(root.join(directory))

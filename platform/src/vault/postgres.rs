@@ -72,10 +72,8 @@ async fn open(connection: &mut PgConnection, log: LogId) -> Result<Uuid, sqlx::E
 impl PostgresVault {
     /// All customers.
     pub async fn customers(&self) -> Result<Vec<(Principal, Uuid)>, VaultError> {
-        let all = sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject");
-        let rows: Vec<(String, String, Uuid)> = all.fetch_all(&self.0).await.map_err(sql::failed)?;
-        let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
-        Ok(rows.into_iter().map(customer).collect())
+        let rows = sqlx::query_as(sql::CUSTOMERS).fetch_all(&self.0).await.map_err(sql::failed)?;
+        Ok(rows.into_iter().map(sql::customer).collect())
     }
 }
 

@@ -4,12 +4,15 @@
 use super::VaultError;
 use super::effects::{Claim, Stage, Unresolved};
 use crate::event_log::EventId;
+use crate::identity::Principal;
 use crate::seam::Timestamp;
 use uuid::Uuid;
 
 pub(super) const FIND: &str = "SELECT id FROM customers WHERE issuer = $1 AND subject = $2";
 
 pub(super) const ADD: &str = "INSERT INTO customers (issuer, subject, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+
+pub(super) const CUSTOMERS: &str = "SELECT issuer, subject, id FROM customers ORDER BY issuer, subject";
 
 pub(super) const UNTRIED: &str = "SELECT coalesce(max(up_to), 0) FROM effects_untried";
 
@@ -38,6 +41,10 @@ pub(super) fn refused((stage, since): (String, i64)) -> Option<Claim> {
         return Some(Claim::Done);
     }
     (stage == Stage::Claimed.as_str()).then_some(Claim::Claimed { since: Timestamp(since) })
+}
+
+pub(super) fn customer((issuer, subject, id): (String, String, Uuid)) -> (Principal, Uuid) {
+    (Principal { issuer, subject, roles: Vec::new() }, id)
 }
 
 pub(super) fn unresolved((event, name, since, failure): (Uuid, String, i64, Option<String>)) -> Unresolved {

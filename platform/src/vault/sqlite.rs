@@ -1,6 +1,6 @@
 //! The vault in a SQLite file, whose commits are on the disk before they are answered.
 
-use super::sql::vault_in_sql;
+use super::sql::{self, vault_in_sql};
 use crate::event_log::LogId;
 use crate::identity::Principal;
 use crate::sqlite_file::ReadOnlyFile;
@@ -77,12 +77,9 @@ pub async fn verify(path: &Path, log: LogId) -> Result<(), OpenError> {
 /// All customers of the vault in a file. Nothing is changed.
 pub async fn customers(path: &Path) -> Result<Vec<(Principal, Uuid)>, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let all = async |connection: &mut _| {
-        sqlx::query_as("SELECT issuer, subject, id FROM customers ORDER BY issuer, subject").fetch_all(connection).await
-    };
-    let rows: Vec<(String, String, Uuid)> = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
-    let customer = |(issuer, subject, id)| (Principal { issuer, subject, roles: Vec::new() }, id);
-    Ok(rows.into_iter().map(customer).collect())
+    let all = async |connection: &mut _| sqlx::query_as(sql::CUSTOMERS).fetch_all(connection).await;
+    let rows = ReadOnlyFile::new(path).read(all).await.map_err(failed)?;
+    Ok(rows.into_iter().map(sql::customer).collect())
 }
 
 /// Makes the vault in a file that of another log, for a copy that belongs to a copy of its log. Nobody else may have the

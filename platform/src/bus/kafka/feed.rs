@@ -107,20 +107,19 @@ impl Shared {
     /// Gets partitions, whose start is fixed.
     fn gain(&self, partitions: &BTreeSet<u16>) {
         let inboxes = self.inboxes();
-        self.assigned.send_modify(|assigned| assigned.extend(partitions));
-        self.tell();
+        self.reassign(|assigned| assigned.extend(partitions));
         inboxes.iter().filter_map(Weak::upgrade).for_each(|inbox| inbox.begin(partitions));
     }
 
-    fn tell(&self) {
+    fn reassign(&self, change: impl FnOnce(&mut BTreeSet<u16>)) {
+        self.assigned.send_modify(change);
         metrics::gauge!("bus_partitions", "group" => self.group.clone()).set(self.assigned.borrow().len() as f64);
     }
 
     /// Others have these partitions now.
     fn lose(&self, partitions: &BTreeSet<u16>) {
         let _inboxes = self.inboxes();
-        self.assigned.send_modify(|assigned| assigned.retain(|partition| !partitions.contains(partition)));
-        self.tell();
+        self.reassign(|assigned| assigned.retain(|partition| !partitions.contains(partition)));
     }
 
     /// Has everyone look into the log for what they miss of these partitions, as far as they are ours.
@@ -145,8 +144,7 @@ impl Shared {
 
     fn end(&self) {
         let inboxes = self.inboxes();
-        self.assigned.send_replace(BTreeSet::new());
-        self.tell();
+        self.reassign(BTreeSet::clear);
         self.ended.cancel();
         inboxes.iter().filter_map(Weak::upgrade).for_each(|inbox| inbox.end());
     }
